@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/model/change.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lbd/model/validate.h"
+
+namespace lb::model {
+namespace {
+
+// Makes one kind of change in a copy of the configuration.
+class Applier {
+ public:
+  explicit Applier(Config& config) : config_(config) {}
+
+  Status operator()(const ReplaceConfig& change) {
+    const HashKey kept = config_.settings.hash_key;
+    config_ = change.config;
+    config_.settings.hash_key = change.hash_key.value_or(kept);
+    return OkStatus();
+  }
+
+  Status operator()(const AddVip& change) {
+    if (config_.FindVip(change.vip.key) != nullptr) {
+      return AlreadyExists(fmt::format("VIP {} exists", change.vip.key.ToString()));
+    }
+    config_.vips.push_back(change.vip);
+    return OkStatus();
+  }
+
+  Status operator()(const UpdateVip& change) {
+    LB_ASSIGN_OR_RETURN(Vip* const vip, Find(change.key));
+    if (change.name) vip->name = *change.name;
+    if (change.ring_scheme) vip->ring.scheme = *change.ring_scheme;
+    if (change.ring_bits) vip->ring.bits = *change.ring_bits;
+    if (change.reals) vip->reals = *change.reals;
+    return OkStatus();
+  }
+
+  Status operator()(const DeleteVip& change) {
+    LB_RETURN_IF_ERROR(Find(change.key).status());
+    std::erase_if(config_.vips, [&](const Vip& vip) { return vip.key == change.key; });
+    return OkStatus();
+  }
+
+  Status operator()(const AddReal& change) {
+    LB_ASSIGN_OR_RETURN(Vip* const vip, Find(change.vip));
+    if (vip->FindReal(change.real.address) != nullptr) {
+      return AlreadyExists(fmt::format("VIP {} has the real {}", change.vip.ToString(),
+                                       change.real.address.ToString()));
+    }
+    vip->reals.push_back(change.real);
+    return OkStatus();
+  }
+
+  Status operator()(const UpdateReal& change) {
+    LB_ASSIGN_OR_RETURN(const auto found, FindReal(change.vip, change.address));
+    if (change.weight) found->weight = *change.weight;
+    if (change.admin_state) found->admin_state = *change.admin_state;
+    return OkStatus();
+  }
+
+  Status operator()(const DeleteReal& change) {
+    LB_ASSIGN_OR_RETURN(const auto found, FindReal(change.vip, change.address));
+    config_.FindVip(change.vip)->reals.erase(found);
+    return OkStatus();
+  }
+
+ private:
+  StatusOr<Vip*> Find(const VipKey& key) {
+    Vip* const vip = config_.FindVip(key);
+    if (vip == nullptr) return NotFound(fmt::format("no VIP {}", key.ToString()));
+    return vip;
+  }
+
+  StatusOr<std::vector<Real>::iterator> FindReal(const VipKey& key, const IpAddress& address) {
+    LB_ASSIGN_OR_RETURN(Vip* const vip, Find(key));
+    const auto it = std::ranges::find(vip->reals, address, &Real::address);
+    if (it == vip->reals.end()) {
+      return NotFound(fmt::format("VIP {} has no real {}", key.ToString(), address.ToString()));
+    }
+    return it;
+  }
+
+  Config& config_;
+};
+
+}  // namespace
+
+StatusOr<Config> Apply(const Config& config, const Change& change) {
+  Config result = config;
+  LB_RETURN_IF_ERROR(std::visit(Applier(result), change));
+  LB_RETURN_IF_ERROR(ToStatus(Validate(result)));
+  return result;
+}
+
+}  // namespace lb::model

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "lbd/base/status.h"
+#include "lbd/model/config.h"
+
+namespace lb::model {
+
+// Makes `config` the whole configuration. Without `hash_key` the one in force stays, whatever
+// `config` has.
+struct ReplaceConfig {
+  Config config;
+  std::optional<HashKey> hash_key;
+};
+
+struct AddVip {
+  Vip vip;
+};
+
+// Changes the parts of a VIP that are given.
+struct UpdateVip {
+  VipKey key;
+  std::optional<std::string> name;
+  std::optional<RingScheme> ring_scheme;
+  std::optional<int> ring_bits;
+  std::optional<std::vector<Real>> reals;
+};
+
+struct DeleteVip {
+  VipKey key;
+};
+
+struct AddReal {
+  VipKey vip;
+  Real real;
+};
+
+// Changes the parts of a real that are given.
+struct UpdateReal {
+  VipKey vip;
+  IpAddress address;
+  std::optional<uint32_t> weight;
+  std::optional<AdminState> admin_state;
+};
+
+struct DeleteReal {
+  VipKey vip;
+  IpAddress address;
+};
+
+using Change =
+    std::variant<ReplaceConfig, AddVip, UpdateVip, DeleteVip, AddReal, UpdateReal, DeleteReal>;
+
+// `config` with `change` made, which is checked as a whole. NOT_FOUND, ALREADY_EXISTS or
+// INVALID_ARGUMENT where it cannot be made.
+StatusOr<Config> Apply(const Config& config, const Change& change);
+
+}  // namespace lb::model

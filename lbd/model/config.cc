@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/model/config.h"
+
+#include <algorithm>
+
+namespace lb::model {
+namespace {
+
+// Public on purpose: load balancers without a configured secret still agree with each other.
+constexpr HashKey kDefaultHashKey = {0x6c62642064656661, 0x756c74206b657921};
+
+}  // namespace
+
+std::string_view ToString(XdpMode mode) {
+  switch (mode) {
+    case XdpMode::kNative:
+      return "native";
+    case XdpMode::kGeneric:
+      return "generic";
+    case XdpMode::kAuto:
+      return "auto";
+  }
+  return "?";
+}
+
+Settings::Settings()
+    : outer_source_v4(*IpPrefix::Parse("172.16.0.0/16")),
+      outer_source_v6(*IpPrefix::Parse("100::/64")),
+      hash_key(kDefaultHashKey) {}
+
+bool Settings::has_default_hash_key() const { return hash_key == kDefaultHashKey; }
+
+const Vip* Config::FindVip(const VipKey& key) const {
+  const auto it = std::ranges::find(vips, key, &Vip::key);
+  return it == vips.end() ? nullptr : &*it;
+}
+
+Vip* Config::FindVip(const VipKey& key) {
+  const auto it = std::ranges::find(vips, key, &Vip::key);
+  return it == vips.end() ? nullptr : &*it;
+}
+
+size_t Config::CountReals() const {
+  size_t count = 0;
+  for (const Vip& vip : vips) count += vip.reals.size();
+  return count;
+}
+
+}  // namespace lb::model

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lbd/base/ip_prefix.h"
+#include "lbd/base/mac_address.h"
+#include "lbd/base/siphash.h"
+#include "lbd/model/limits.h"
+#include "lbd/model/vip.h"
+
+namespace lb::model {
+
+enum class XdpMode : uint8_t {
+  kNative,   // in the driver, or fail
+  kGeneric,  // in the kernel's generic hook (any device, slower)
+  kAuto,     // native, falling back to generic
+};
+
+std::string_view ToString(XdpMode mode);  // "native", "generic", "auto"
+
+// What holds for every VIP. A change of any of these loads a new program beside the old one and
+// switches to it in one step.
+struct Settings {
+  std::vector<std::string> interfaces;
+  XdpMode xdp_mode = XdpMode::kNative;
+  std::optional<MacAddress> next_hop_mac;  // empty: resolved by the kernel's routes and neighbours
+  IpPrefix outer_source_v4;                // host bits are filled with the flow hash
+  IpPrefix outer_source_v6;
+  HashKey hash_key;  // secret of the flow hash; the same on every load balancer of a fleet
+  Limits limits;
+
+  Settings();
+  // True while the flow hash runs with the public key that everybody knows.
+  bool has_default_hash_key() const;
+  bool operator==(const Settings&) const = default;
+};
+
+// The whole desired state of one load balancer. A value.
+struct Config {
+  Settings settings;
+  std::vector<Vip> vips;  // no key twice
+
+  const Vip* FindVip(const VipKey& key) const;
+  Vip* FindVip(const VipKey& key);
+  size_t CountReals() const;  // VIP x real pairs
+  bool operator==(const Config&) const = default;
+};
+
+}  // namespace lb::model

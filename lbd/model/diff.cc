@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/model/diff.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace lb::model {
+namespace {
+
+std::string MacText(const std::optional<MacAddress>& mac) {
+  return mac ? mac->ToString() : "resolved";
+}
+
+std::string RingText(const RingOptions& ring) {
+  return fmt::format("{}/{}", ToString(ring.scheme),
+                     ring.bits == 0 ? "auto" : fmt::format("{}", ring.bits));
+}
+
+class Differ {
+ public:
+  void Settings(const model::Settings& a, const model::Settings& b) {
+    Field("interfaces", fmt::format("[{}]", fmt::join(a.interfaces, ", ")),
+          fmt::format("[{}]", fmt::join(b.interfaces, ", ")));
+    Field("xdp_mode", ToString(a.xdp_mode), ToString(b.xdp_mode));
+    Field("next_hop.mac", MacText(a.next_hop_mac), MacText(b.next_hop_mac));
+    Field("encap.source_v4", a.outer_source_v4.ToString(), b.outer_source_v4.ToString());
+    Field("encap.source_v6", a.outer_source_v6.ToString(), b.outer_source_v6.ToString());
+    if (a.hash_key != b.hash_key) lines_.emplace_back("~ hash_key");
+    Field("limits.vips", a.limits.vips, b.limits.vips);
+    Field("limits.reals", a.limits.reals, b.limits.reals);
+    Field("limits.ring_slots", a.limits.ring_slots, b.limits.ring_slots);
+  }
+
+  void Vip(const model::Vip& a, const model::Vip& b) {
+    const std::string name = a.key.ToString();
+    Field(name + ": name", fmt::format("\"{}\"", a.name), fmt::format("\"{}\"", b.name));
+    Field(name + ": ring", RingText(a.ring), RingText(b.ring));
+    for (const Real& real : a.reals) {
+      const Real* after = b.FindReal(real.address);
+      const std::string subject = fmt::format("{} real {}", name, real.address.ToString());
+      if (after == nullptr) {
+        lines_.push_back("- " + subject);
+        continue;
+      }
+      Field(subject + ": weight", real.weight, after->weight);
+      Field(subject + ": admin_state", ToString(real.admin_state), ToString(after->admin_state));
+    }
+    for (const Real& real : b.reals) {
+      if (a.FindReal(real.address) == nullptr) {
+        lines_.push_back(fmt::format("+ {} real {}", name, real.address.ToString()));
+      }
+    }
+  }
+
+  void Line(std::string line) { lines_.push_back(std::move(line)); }
+  std::vector<std::string> Take() { return std::move(lines_); }
+
+ private:
+  template <typename T>
+  void Field(const std::string& what, const T& a, const T& b) {
+    if (a != b) lines_.push_back(fmt::format("~ {} {} -> {}", what, a, b));
+  }
+
+  std::vector<std::string> lines_;
+};
+
+}  // namespace
+
+std::vector<std::string> Diff(const Config& before, const Config& after) {
+  Differ differ;
+  differ.Settings(before.settings, after.settings);
+  for (const Vip& vip : before.vips) {
+    if (const Vip* now = after.FindVip(vip.key)) {
+      differ.Vip(vip, *now);
+    } else {
+      differ.Line("- " + vip.key.ToString());
+    }
+  }
+  for (const Vip& vip : after.vips) {
+    if (before.FindVip(vip.key) == nullptr) {
+      differ.Line(fmt::format("+ {} ({} reals)", vip.key.ToString(), vip.reals.size()));
+    }
+  }
+  return differ.Take();
+}
+
+}  // namespace lb::model

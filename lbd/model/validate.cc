@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/model/validate.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "lbd/model/limits.h"
+
+namespace lb::model {
+namespace {
+
+constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
+constexpr size_t kMaxVipName = 63;
+
+class Checker {
+ public:
+  void CheckSettings(const Settings& settings) {
+    std::map<std::string, size_t> seen;
+    for (size_t i = 0; i < settings.interfaces.size(); ++i) {
+      const std::string& name = settings.interfaces[i];
+      const std::string path = fmt::format("interfaces[{}]", i);
+      if (name.empty() || name.size() > kMaxInterfaceName) {
+        Add(path, fmt::format("must be an interface name of 1..{} characters, got \"{}\"",
+                              kMaxInterfaceName, name));
+      }
+      if (const auto [it, fresh] = seen.emplace(name, i); !fresh) {
+        Add(path, fmt::format("\"{}\" is already interfaces[{}]", name, it->second));
+      }
+    }
+    if (settings.next_hop_mac &&
+        (settings.next_hop_mac->is_zero() || settings.next_hop_mac->is_group())) {
+      Add("next_hop.mac", fmt::format("must be the unicast address of a gateway, got {}",
+                                      settings.next_hop_mac->ToString()));
+    }
+    if (!settings.outer_source_v4.is_v4()) {
+      Add("encap.source_v4",
+          fmt::format("must be an IPv4 prefix, got {}", settings.outer_source_v4.ToString()));
+    }
+    if (settings.outer_source_v6.is_v4()) {
+      Add("encap.source_v6",
+          fmt::format("must be an IPv6 prefix, got {}", settings.outer_source_v6.ToString()));
+    }
+    CheckRange("limits.vips", settings.limits.vips, 1, 65536);
+    CheckRange("limits.reals", settings.limits.reals, 64, 1 << 20);
+    CheckRange("limits.ring_slots", settings.limits.ring_slots, 1 << 14, 1 << 27);
+  }
+
+  void CheckVip(const Vip& vip, const std::string& path) {
+    const IpAddress& address = vip.key.address;
+    if (address.is_unspecified() || address.is_multicast() || address.is_loopback() ||
+        address.is_broadcast()) {
+      Add(path + ".address", fmt::format("must be a unicast address that clients can reach, got {}",
+                                         address.ToString()));
+    }
+    if (vip.name.size() > kMaxVipName) {
+      Add(path + ".name",
+          fmt::format("at most {} characters, got {}", kMaxVipName, vip.name.size()));
+    }
+    if (vip.ring.bits != 0)
+      CheckRange(path + ".ring.bits", vip.ring.bits, kMinRingBits, kMaxRingBits);
+    if (vip.reals.size() > kMaxRealsPerVip) {
+      Add(path + ".reals",
+          fmt::format("at most {} reals in one VIP, got {}", kMaxRealsPerVip, vip.reals.size()));
+    }
+    if (vip.reals.size() > (size_t{1} << RingBits(vip))) {
+      Add(path + ".ring.bits",
+          fmt::format("2^{} slots are fewer than the {} reals", RingBits(vip), vip.reals.size()));
+    }
+    std::map<IpAddress, size_t> seen;
+    for (size_t i = 0; i < vip.reals.size(); ++i) {
+      const std::string real_path = fmt::format("{}.reals[{}]", path, i);
+      CheckReal(vip.reals[i], vip, real_path);
+      if (const auto [it, fresh] = seen.emplace(vip.reals[i].address, i); !fresh) {
+        Add(real_path + ".address",
+            fmt::format("{} is already reals[{}] of this VIP", it->first.ToString(), it->second));
+      }
+    }
+  }
+
+  void CheckTotals(const Config& config) {
+    const Limits& limits = config.settings.limits;
+    uint64_t slots = 0;
+    for (const Vip& vip : config.vips) slots += uint64_t{1} << RingBits(vip);
+    CheckLimit("vips", config.vips.size(), limits.vips, "VIPs", "limits.vips");
+    CheckLimit("vips", config.CountReals(), limits.reals, "reals in all VIPs together",
+               "limits.reals");
+    CheckLimit("vips", slots, limits.ring_slots, "ring slots in all VIPs together",
+               "limits.ring_slots");
+  }
+
+  void Add(std::string path, std::string message) {
+    problems_.push_back({std::move(path), std::move(message)});
+  }
+
+  std::vector<Problem> Take() { return std::move(problems_); }
+
+ private:
+  void CheckReal(const Real& real, const Vip& vip, const std::string& path) {
+    const IpAddress& address = real.address;
+    if (address.is_unspecified() || address.is_multicast() || address.is_loopback() ||
+        address.is_broadcast()) {
+      Add(path + ".address",
+          fmt::format("must be the unicast address of a real server, got {}", address.ToString()));
+    } else if (address == vip.key.address) {
+      Add(path + ".address", "is the VIP itself; a real needs an address of its own");
+    }
+    CheckRange(path + ".weight", real.weight, 0, kMaxWeight);
+  }
+
+  void CheckRange(const std::string& path, uint64_t value, uint64_t min, uint64_t max) {
+    if (value < min || value > max)
+      Add(path, fmt::format("must be {}..{}, got {}", min, max, value));
+  }
+
+  void CheckLimit(const std::string& path, uint64_t count, uint64_t limit, std::string_view what,
+                  std::string_view name) {
+    if (count > limit) {
+      Add(path, fmt::format("{} {}, but {} is {}; raise it", count, what, name, limit));
+    }
+  }
+
+  std::vector<Problem> problems_;
+};
+
+}  // namespace
+
+std::string Problem::ToString() const {
+  return path.empty() ? message : fmt::format("{}: {}", path, message);
+}
+
+std::vector<Problem> Validate(const Config& config) {
+  Checker checker;
+  checker.CheckSettings(config.settings);
+  std::map<VipKey, size_t> seen;
+  for (size_t i = 0; i < config.vips.size(); ++i) {
+    const std::string path = fmt::format("vips[{}]", i);
+    checker.CheckVip(config.vips[i], path);
+    if (const auto [it, fresh] = seen.emplace(config.vips[i].key, i); !fresh) {
+      checker.Add(path, fmt::format("{} is already vips[{}]", it->first.ToString(), it->second));
+    }
+  }
+  checker.CheckTotals(config);
+  return checker.Take();
+}
+
+Status ToStatus(const std::vector<Problem>& problems) {
+  if (problems.empty()) return OkStatus();
+  std::string text;
+  for (const Problem& problem : problems) {
+    if (!text.empty()) text += '\n';
+    text += problem.ToString();
+  }
+  return InvalidArgument(text);
+}
+
+}  // namespace lb::model
