@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The contract between the BPF programs and user space: map values, verdicts and the constants that
+ * the loader sets. Included by both sides; tests compare the object's BTF with the C++ layout.
+ *
+ * Addresses are 16 bytes in network order, IPv4 mapped (::ffff:a.b.c.d). Names that end in _be, and
+ * all addresses, are in network order; everything else is in host order.
+ */
+#ifndef LB_ABI_H
+#define LB_ABI_H
+
+#ifdef __bpf__
+#include "vmlinux.h"
+#define LB_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+#else
+#include <linux/types.h>
+#define LB_ASSERT_SIZE(type, size) static_assert(sizeof(type) == (size), #type)
+#endif
+
+/* Changes with every incompatible change of this file. */
+#define LB_ABI_VERSION 1
+
+/*
+ * Every packet gets exactly one verdict.
+ * X(NAME, name, action, sentence for people: what happened and what to look at)
+ */
+#define LB_VERDICTS(X)                                                                            \
+	X(FORWARD, forward, TX, "Encapsulated and sent to a real.")                               \
+	X(ECHO_REPLY, echo_reply, TX,                                                             \
+	  "ICMP echo request to a VIP, answered by the load balancer.")                           \
+	X(NOT_IP, not_ip, PASS, "Neither IPv4 nor IPv6 (ARP, LLDP, ...); the host handles it.")   \
+	X(NOT_VIP, not_vip, PASS,                                                                 \
+	  "No VIP for this address, port and protocol; the host handles it.")                     \
+	X(TRUNCATED, truncated, DROP, "For a VIP, but the frame ends inside its headers.")        \
+	X(BAD_HEADER, bad_header, DROP, "For a VIP, but the IP header contradicts itself.")       \
+	X(BAD_LENGTH, bad_length, DROP, "For a VIP, but longer by its IP header than the frame.") \
+	X(FRAGMENT, fragment, DROP, "IP fragment for a VIP; ports are not known.")                \
+	X(NO_REAL, no_real, DROP,                                                                 \
+	  "The VIP has no usable real: all down, weight 0, or none there.")                       \
+	X(NO_NEXT_HOP, no_next_hop, DROP,                                                         \
+	  "No resolved next hop to the real: route or neighbour missing.")                        \
+	X(TOO_BIG, too_big, DROP, "Longer than the next hop's MTU once encapsulated.")            \
+	X(ENCAP_FAILED, encap_failed, DROP, "The driver left no headroom for the outer header.")
+
+enum lb_verdict {
+#define LB_VERDICT_ENUM(NAME, name, action, text) LB_##NAME,
+	LB_VERDICTS(LB_VERDICT_ENUM)
+#undef LB_VERDICT_ENUM
+		LB_VERDICT_COUNT,
+};
+
+/* Room for verdicts per CPU: a power of two, so that an index needs no check but a mask. */
+#define LB_VERDICT_SLOTS 64
+
+/* A ring slot: bits 0..14 the VIP-local number of a real, 0 = none; bit 15 is kept for tracking. */
+#define LB_RING_REAL_MASK 0x7fff
+
+/* lb_vip.flags */
+#define LB_VIP_USED 1	 /* the entry is valid */
+#define LB_VIP_ADDRESS 2 /* stands for the address itself: port 0, protocol 0, no ring */
+
+/*
+ * Where a VIP's ring and reals are, in one word so that a reader sees both of one generation:
+ * bits 0..31 first slot in lb_ring, 32..57 first entry in lb_reals, 58..62 log2 of the ring's
+ * slots.
+ */
+#define LB_PLACE_REAL_SHIFT 32
+#define LB_PLACE_REAL_MASK 0x3ffffff
+#define LB_PLACE_BITS_SHIFT 58
+
+/* lb_vips: a two-choice hash table; an entry is at lb_vip_slot(..., 0) or at lb_vip_slot(..., 1).
+ */
+struct lb_vip {
+	__u32 address[4];
+	__u16 port_be; /* 0 = every port */
+	__u8 protocol;
+	__u8 flags;
+	__u32 reserved0;
+	__u64 place;
+	__u64 hash_k0; /* SipHash key of this VIP's flows */
+	__u64 hash_k1;
+	__u64 reserved1[2];
+};
+LB_ASSERT_SIZE(struct lb_vip, 64);
+
+/* lb_real.flags */
+#define LB_REAL_V6 1 /* outer header is IPv6 */
+
+/* lb_reals: [first entry of the VIP + VIP-local number] */
+struct lb_real {
+	__u32 address[4];
+	__u32 checksum; /* IPv4: sum of the outer header's constant 16-bit words */
+	__u16 next_hop; /* index in lb_next_hops */
+	__u16 flags;
+	__u64 reserved;
+};
+LB_ASSERT_SIZE(struct lb_real, 32);
+
+/* lb_next_hops; ifindex 0 = not resolved. Entry 0 is never resolved. */
+struct lb_next_hop {
+	__u8 destination[6];
+	__u8 source[6];
+	__u32 ifindex;
+	__u32 mtu; /* longest IP packet, bytes */
+	__u32 reserved[3];
+};
+LB_ASSERT_SIZE(struct lb_next_hop, 32);
+
+/* lb_counters: [cpu << config.real_bits | index in lb_reals]; bytes are those of the inner IP
+ * packet. */
+struct lb_counter {
+	__u64 packets;
+	__u64 bytes;
+};
+LB_ASSERT_SIZE(struct lb_counter, 16);
+
+/* Constants of one loaded program; the verifier removes what they switch off. */
+struct lb_config {
+	__u32 vip_mask; /* entries of lb_vips - 1; likewise below */
+	__u32 real_mask;
+	__u32 ring_mask;
+	__u32 next_hop_mask;
+	__u32 counter_mask;
+	__u32 verdict_mask;
+	__u32 cpu_mask;
+	__u32 real_bits;
+	__u64 vip_hash_key;
+	/* Outer source: the prefix, and which of its last 32 bits the flow hash fills. */
+	__u32 source_v4;
+	__u32 source_v4_hash_mask;
+	__u32 source_v6[4];
+	__u32 source_v6_hash_mask;
+	__u32 reserved;
+};
+LB_ASSERT_SIZE(struct lb_config, 72);
+
+/* Where entry `choice` (0 or 1) of a VIP may be in lb_vips, before masking. */
+static inline __attribute__((always_inline)) __u32
+lb_vip_slot(__u64 key, const __u32 *address, __u16 port_be, __u8 protocol, int choice)
+{
+	__u64 h = key ^ ((__u64)address[0] << 32 | address[1]);
+
+	h = (h ^ h >> 32) * 0x9fb21c651e98df25ULL;
+	h ^= (__u64)address[2] << 32 | address[3];
+	h = (h ^ h >> 32) * 0xd6e8feb86659fd93ULL;
+	h ^= (__u64)port_be << 8 | protocol;
+	h = (h ^ h >> 32) * 0x9fb21c651e98df25ULL;
+	return choice ? (__u32)(h >> 40) : (__u32)(h >> 12);
+}
+
+#endif /* LB_ABI_H */

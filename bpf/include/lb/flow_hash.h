@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The flow hash: SipHash-1-3 (Aumasson and Bernstein, 2012) of source address, source port and
+ * destination port as they stand in the packet: 8 bytes for IPv4, 20 for IPv6. The same code runs
+ * in the kernel and in user space; both must be little-endian.
+ */
+#ifndef LB_FLOW_HASH_H
+#define LB_FLOW_HASH_H
+
+#include "lb/abi.h"
+
+#define LB_INLINE static inline __attribute__((always_inline))
+
+LB_INLINE __u64 lb_rotl64(__u64 value, int bits)
+{
+	return value << bits | value >> (64 - bits);
+}
+
+struct lb_sip {
+	__u64 v0, v1, v2, v3;
+};
+
+LB_INLINE void lb_sip_round(struct lb_sip *s)
+{
+	s->v0 += s->v1;
+	s->v1 = lb_rotl64(s->v1, 13) ^ s->v0;
+	s->v0 = lb_rotl64(s->v0, 32);
+	s->v2 += s->v3;
+	s->v3 = lb_rotl64(s->v3, 16) ^ s->v2;
+	s->v0 += s->v3;
+	s->v3 = lb_rotl64(s->v3, 21) ^ s->v0;
+	s->v2 += s->v1;
+	s->v1 = lb_rotl64(s->v1, 17) ^ s->v2;
+	s->v2 = lb_rotl64(s->v2, 32);
+}
+
+LB_INLINE void lb_sip_absorb(struct lb_sip *s, __u64 word)
+{
+	s->v3 ^= word;
+	lb_sip_round(s);
+	s->v0 ^= word;
+}
+
+/* `source` is v4-mapped; `ports` holds source and destination port as they stand in the packet. */
+LB_INLINE __u64 lb_flow_hash(__u64 k0, __u64 k1, const __u32 *source, __u32 ports, int v6)
+{
+	struct lb_sip s = {
+		.v0 = k0 ^ 0x736f6d6570736575ULL,
+		.v1 = k1 ^ 0x646f72616e646f6dULL,
+		.v2 = k0 ^ 0x6c7967656e657261ULL,
+		.v3 = k1 ^ 0x7465646279746573ULL,
+	};
+
+	if (v6) {
+		lb_sip_absorb(&s, source[0] | (__u64)source[1] << 32);
+		lb_sip_absorb(&s, source[2] | (__u64)source[3] << 32);
+		lb_sip_absorb(&s, ports | 20ULL << 56);
+	} else {
+		lb_sip_absorb(&s, source[3] | (__u64)ports << 32);
+		lb_sip_absorb(&s, 8ULL << 56);
+	}
+	s.v2 ^= 0xff;
+	lb_sip_round(&s);
+	lb_sip_round(&s);
+	lb_sip_round(&s);
+	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+/* The outer header's share of a flow hash, independent of the bits that choose the slot. */
+LB_INLINE __u32 lb_outer_hash(__u64 flow_hash)
+{
+	return (__u32)flow_hash;
+}
+
+#endif /* LB_FLOW_HASH_H */

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The load balancer: one XDP program, one verdict for every packet. */
+#include "vmlinux.h"
+
+#include "encap.h"
+#include "icmp.h"
+#include "lb/flow_hash.h"
+#include "parse.h"
+#include "ring.h"
+#include "stats.h"
+#include "vip.h"
+
+static __always_inline enum lb_verdict forward(struct packet *p)
+{
+	const struct lb_vip *vip = vip_find(p);
+	const struct lb_next_hop *hops = lb_table(lb_next_hops);
+	const struct lb_real *reals = lb_table(lb_reals);
+	const struct lb_real *real;
+	enum lb_verdict verdict;
+	__u64 hash;
+	int index;
+
+	if (!vip)
+		return LB_NOT_VIP;
+	hash = lb_flow_hash(vip->hash_k0, vip->hash_k1, p->source, p->ports, p->v6);
+	index = ring_real(vip, hash);
+	if (index < 0)
+		return LB_NO_REAL;
+	real = &reals[index & lb_config.real_mask];
+	verdict = encap(p, real, &hops[real->next_hop & lb_config.next_hop_mask],
+			lb_outer_hash(hash));
+	if (verdict == LB_FORWARD)
+		stats_count_forward(index, p->ip_length);
+	return verdict;
+}
+
+static __always_inline enum lb_verdict decide(struct packet *p)
+{
+	enum lb_verdict verdict = parse(p);
+
+	if (verdict == LB_NOT_IP || verdict == LB_NOT_VIP)
+		return verdict;
+	if (unlikely(verdict != LB_CONTINUE))
+		return vip_has_address(p->destination) ? verdict : LB_NOT_VIP;
+	if (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP)
+		return forward(p);
+	if (p->protocol == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+		return icmp_echo(p);
+	return LB_NOT_VIP;
+}
+
+static __always_inline int action_of(enum lb_verdict verdict)
+{
+	switch (verdict) {
+#define LB_VERDICT_ACTION(NAME, name, action, text) \
+	case LB_##NAME:                             \
+		return XDP_##action;
+		LB_VERDICTS(LB_VERDICT_ACTION)
+#undef LB_VERDICT_ACTION
+	default:
+		return XDP_ABORTED;
+	}
+}
+
+SEC("xdp")
+int lb_xdp(struct xdp_md *ctx)
+{
+	struct packet p = {.ctx = ctx};
+	enum lb_verdict verdict = decide(&p);
+
+	if (likely(verdict == LB_FORWARD)) {
+		if (p.out_ifindex == ctx->ingress_ifindex)
+			return XDP_TX;
+		return bpf_redirect(p.out_ifindex, 0);
+	}
+	stats_count_verdict(verdict);
+	return action_of(verdict);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map here is an array of one large value, memory-mapped by user space, which changes it by
+ * plain stores. The program reaches it by a direct pointer, without a helper call: the loader turns
+ * each reference to such a map into the address of its value (BPF_PSEUDO_MAP_VALUE). The types give
+ * the element; the loader creates each map as large as the configuration asks and sets the masks in
+ * lb_config to match.
+ */
+#ifndef LB_BPF_MAPS_H
+#define LB_BPF_MAPS_H
+
+#include "helpers.h"
+#include "lb/abi.h"
+
+#define LB_TABLE(type_, name)                      \
+	struct {                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);  \
+		__uint(max_entries, 1);            \
+		__uint(map_flags, BPF_F_MMAPABLE); \
+		__type(key, __u32);                \
+		__type(value, type_);              \
+	} name SEC(".maps")
+
+/* VIPs by address, port and protocol. Written by user space. */
+LB_TABLE(struct lb_vip, lb_vips);
+/* Rings of all VIPs, one after the other. Written by user space. */
+LB_TABLE(__u16, lb_ring);
+/* Reals of all VIPs, VIP by VIP. Written by user space. */
+LB_TABLE(struct lb_real, lb_reals);
+/* Where packets to a real go next. Written by user space. */
+LB_TABLE(struct lb_next_hop, lb_next_hops);
+/* Forwarded packets per CPU and entry of lb_reals. Written by the program. */
+LB_TABLE(struct lb_counter, lb_counters);
+/* Packets per CPU and verdict; LB_FORWARD is not counted here, it is the sum of lb_counters. */
+LB_TABLE(__u64, lb_verdicts);
+
+/* The first element of a table; what it points to is hidden from the compiler. */
+#define lb_table(name)                                            \
+	({                                                        \
+		__typeof__((name).value) first = (void *)&(name); \
+		barrier_var(first);                               \
+		first;                                            \
+	})
+
+#endif /* LB_BPF_MAPS_H */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Per-CPU counters in shared, memory-mapped arrays: each CPU writes its own part only. */
+#ifndef LB_BPF_STATS_H
+#define LB_BPF_STATS_H
+
+#include "config.h"
+#include "maps.h"
+
+static __always_inline __u32 stats_cpu(void)
+{
+	return bpf_get_smp_processor_id() & lb_config.cpu_mask;
+}
+
+static __always_inline void stats_count_verdict(enum lb_verdict verdict)
+{
+	__u64 *counters = lb_table(lb_verdicts);
+
+	counters[(stats_cpu() * LB_VERDICT_SLOTS + verdict) & lb_config.verdict_mask]++;
+}
+
+static __always_inline void stats_count_forward(__u32 real, __u32 bytes)
+{
+	struct lb_counter *counters = lb_table(lb_counters);
+	struct lb_counter *counter;
+
+	counter = &counters[(stats_cpu() << lb_config.real_bits | real) & lb_config.counter_mask];
+	counter->packets++;
+	counter->bytes += bytes;
+}
+
+#endif /* LB_BPF_STATS_H */

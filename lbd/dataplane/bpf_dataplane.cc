@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/dataplane/bpf_dataplane.h"
+
+#include <bpf/bpf.h>
+#include <fmt/format.h>
+#include <glog/logging.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <set>
+
+#include "lbd/dataplane/grace_period.h"
+
+namespace lb::dataplane {
+namespace {
+
+// Layouts of the VIP table to try; that even one fails is all but impossible at a quarter full.
+constexpr uint32_t kLayouts = 4;
+// A neighbour on the same segment answers within a few milliseconds, or not for seconds.
+constexpr auto kNeighbourPatience = std::chrono::milliseconds(200);
+
+std::map<IpAddress, NextHop> Resolved(const std::vector<NextHopResult>& results) {
+  std::map<IpAddress, NextHop> hops;
+  for (const NextHopResult& result : results) {
+    if (result.problem.empty()) hops.emplace(result.real, result.hop);
+  }
+  return hops;
+}
+
+bool ModeFits(model::XdpMode wanted, const InterfaceInfo& info) {
+  return wanted == model::XdpMode::kAuto ||
+         (wanted == model::XdpMode::kGeneric) == (info.xdp_attached == XdpAttached::kGeneric);
+}
+
+}  // namespace
+
+BpfDataplane::BpfDataplane(PinDirectory pins, std::unique_ptr<NextHopResolver> resolver)
+    : pins_(std::move(pins)), resolver_(std::move(resolver)) {}
+
+StatusOr<std::unique_ptr<BpfDataplane>> BpfDataplane::Create(const std::string& pin_path) {
+  LB_ASSIGN_OR_RETURN(PinDirectory pins, PinDirectory::Open(pin_path));
+  LB_ASSIGN_OR_RETURN(auto resolver, NextHopResolver::Create());
+  return std::unique_ptr<BpfDataplane>(new BpfDataplane(std::move(pins), std::move(resolver)));
+}
+
+StatusOr<std::vector<std::string>> BpfDataplane::DetachAll(const std::string& pin_path) {
+  LB_ASSIGN_OR_RETURN(PinDirectory pins, PinDirectory::Open(pin_path));
+  std::vector<std::string> interfaces = pins.PinnedInterfaces();
+  for (const std::string& interface : interfaces) {
+    LB_ASSIGN_OR_RETURN(XdpLink link, XdpLink::Open(pins.LinkPath(interface)));
+    LB_RETURN_IF_ERROR(link.Detach());
+  }
+  LB_RETURN_IF_ERROR(pins.RemoveMaps());
+  return interfaces;
+}
+
+StatusOr<BpfDataplane::Interfaces> BpfDataplane::FindInterfaces(const model::Settings& settings) {
+  Interfaces interfaces;
+  std::string problems;
+  for (size_t i = 0; i < settings.interfaces.size(); ++i) {
+    const std::string& name = settings.interfaces[i];
+    auto info = GetInterface(name);
+    std::string problem;
+    if (!info.ok()) {
+      problem = Message(info.status());
+    } else if (!info->admin_up) {
+      problem = fmt::format("{} is down; bring it up: ip link set {} up", name, name);
+    }
+    if (problem.empty()) {
+      interfaces.emplace(name, *std::move(info));
+    } else {
+      problems += fmt::format("{}interfaces[{}]: {}", problems.empty() ? "" : "\n", i, problem);
+    }
+  }
+  if (!problems.empty()) return FailedPrecondition(problems);
+  return interfaces;
+}
+
+std::vector<NextHopResult> BpfDataplane::ResolveAll(const Desired& desired,
+                                                    const Interfaces& interfaces) {
+  std::set<IpAddress> reals;
+  for (const Service& service : desired.services) {
+    for (const model::Real& real : service.vip.reals) reals.insert(real.address);
+  }
+  const auto& names = desired.settings.interfaces;
+  if (!desired.settings.next_hop_mac) {
+    auto results = resolver_->ResolveAll(std::vector<IpAddress>(reals.begin(), reals.end()));
+    for (NextHopResult& result : results) {
+      if (result.problem.empty() && std::ranges::find(names, result.hop.interface) == names.end()) {
+        result.problem = fmt::format("the route to {} leaves by {}, which is not in interfaces",
+                                     result.real.ToString(), result.hop.interface);
+      }
+    }
+    return results;
+  }
+  std::vector<NextHopResult> results;
+  for (const IpAddress& real : reals) {
+    NextHopResult result{.real = real, .hop = {}, .problem = {}};
+    if (names.empty()) {
+      result.problem = "interfaces is empty";
+    } else {
+      const InterfaceInfo& info = interfaces.at(names.front());
+      result.hop = {.destination = *desired.settings.next_hop_mac,
+                    .source = info.mac,
+                    .ifindex = info.index,
+                    .interface = info.name,
+                    .mtu = info.mtu,
+                    .via = std::nullopt};
+    }
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+std::vector<NextHopResult> BpfDataplane::ResolvePatiently(const Desired& desired,
+                                                          const Interfaces& interfaces) {
+  const auto deadline = std::chrono::steady_clock::now() + kNeighbourPatience;
+  while (true) {
+    std::vector<NextHopResult> hops = ResolveAll(desired, interfaces);
+    const bool wait = std::ranges::any_of(hops, [&](const NextHopResult& hop) {
+      return hop.pending &&
+             std::ranges::find(next_hops_, hop.real, &NextHopResult::real) == next_hops_.end();
+    });
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    if (!wait || left.count() <= 0) return hops;
+    pollfd waiting{.fd = resolver_->event_fd(), .events = POLLIN, .revents = 0};
+    poll(&waiting, 1, static_cast<int>(left.count()));
+    resolver_->DrainEvents();
+  }
+}
+
+StatusOr<std::unique_ptr<Forwarder>> BpfDataplane::Build(const Desired& desired,
+                                                         const std::vector<NextHopResult>& hops) {
+  Status status;
+  for (uint32_t layout = 0; layout < kLayouts; ++layout) {
+    LB_ASSIGN_OR_RETURN(auto forwarder, Forwarder::Create(desired.settings, layout));
+    forwarder->SetNextHops(Resolved(hops));
+    status = forwarder->Update(desired.services);
+    if (status.ok()) return forwarder;
+  }
+  return status;
+}
+
+Status BpfDataplane::Attach(const Program& program, const model::Settings& settings,
+                            const Interfaces& interfaces) {
+  std::vector<std::function<void()>> undo;
+  const auto roll_back = [&](const Status& why) {
+    for (auto it = undo.rbegin(); it != undo.rend(); ++it) (*it)();
+    return why;
+  };
+  for (const std::string& name : settings.interfaces) {
+    const InterfaceInfo& info = interfaces.at(name);
+    const std::string pin = pins_.LinkPath(name);
+    if (!links_.contains(name)) {
+      auto adopted = XdpLink::Adopt(pin, info.index);
+      if (!adopted.ok()) return roll_back(adopted.status());
+      if (adopted->has_value()) links_.emplace(name, std::move(**adopted));
+    }
+    auto link = links_.find(name);
+    if (link != links_.end() && link->second.program_id() == 0) {
+      // The interface was deleted and made again.
+      (void)link->second.Detach();
+      links_.erase(link);
+      link = links_.end();
+    }
+    UniqueFd before;
+    if (link != links_.end()) {
+      before.reset(bpf_prog_get_fd_by_id(link->second.program_id()));
+      if (!before.valid())
+        return roll_back(ErrnoStatus(errno, "open the program attached to " + name));
+      if (ModeFits(settings.xdp_mode, info)) {
+        if (const Status status = link->second.Replace(program.fd(), before.get()); !status.ok()) {
+          return roll_back(status);
+        }
+        undo.emplace_back([this, name, fd = std::make_shared<UniqueFd>(std::move(before))] {
+          (void)links_.at(name).Replace(fd->get());
+        });
+        continue;
+      }
+      // The mode of a link is fixed: this is the one change with a gap.
+      LOG(WARNING) << name << ": changing the XDP mode, packets pass unbalanced for a moment";
+      if (const Status status = link->second.Detach(); !status.ok()) return roll_back(status);
+      links_.erase(link);
+      const auto old_mode = info.xdp_attached == XdpAttached::kGeneric ? model::XdpMode::kGeneric
+                                                                       : model::XdpMode::kNative;
+      undo.emplace_back([this, name, index = info.index, old_mode, pin,
+                         fd = std::make_shared<UniqueFd>(std::move(before))] {
+        auto again = XdpLink::Attach(name, index, fd->get(), old_mode, pin);
+        if (again.ok()) links_.emplace(name, *std::move(again));
+      });
+    }
+    auto attached = XdpLink::Attach(name, info.index, program.fd(), settings.xdp_mode, pin);
+    if (!attached.ok()) return roll_back(attached.status());
+    links_.emplace(name, *std::move(attached));
+    undo.emplace_back([this, name] {
+      (void)links_.at(name).Detach();
+      links_.erase(name);
+    });
+  }
+  for (auto it = links_.begin(); it != links_.end();) {
+    if (interfaces.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    if (const Status status = it->second.Detach(); !status.ok()) LOG(ERROR) << Message(status);
+    it = links_.erase(it);
+  }
+  return OkStatus();
+}
+
+Status BpfDataplane::Apply(const Desired& desired) {
+  LB_ASSIGN_OR_RETURN(const Interfaces interfaces, FindInterfaces(desired.settings));
+  std::vector<NextHopResult> hops = ResolvePatiently(desired, interfaces);
+  const auto commit = [&] {
+    desired_ = desired;
+    next_hops_ = std::move(hops);
+  };
+
+  if (forwarder_ != nullptr && forwarder_->settings() == desired.settings) {
+    // Reals that leave keep their hop until nothing names them.
+    auto known = Resolved(next_hops_);
+    auto wanted = Resolved(hops);
+    auto both = wanted;
+    both.merge(known);
+    forwarder_->SetNextHops(both);
+    const Status status = forwarder_->Update(desired.services);
+    if (status.ok()) {
+      forwarder_->SetNextHops(wanted);
+      commit();
+      return status;
+    }
+    forwarder_->SetNextHops(Resolved(next_hops_));
+    if (status.code() != absl::StatusCode::kResourceExhausted) return status;
+    LOG(INFO) << "Packing the maps anew: " << Message(status);
+  }
+
+  LB_ASSIGN_OR_RETURN(auto fresh, Build(desired, hops));
+  LB_RETURN_IF_ERROR(Attach(fresh->program(), desired.settings, interfaces));
+  if (forwarder_ != nullptr) {
+    WaitForGracePeriod();
+    fresh->ContinueCounters(*forwarder_);
+  }
+  forwarder_ = std::move(fresh);
+  commit();
+  if (const Status status = pins_.PinMaps(forwarder_->maps()); !status.ok()) {
+    LOG(ERROR) << Message(status);
+  }
+  return OkStatus();
+}
+
+int BpfDataplane::event_fd() const { return resolver_->event_fd(); }
+
+void BpfDataplane::ReattachLost() {
+  for (auto& [name, link] : links_) {
+    if (link.program_id() != 0) continue;
+    const auto info = GetInterface(name);
+    if (!info.ok() || !info->admin_up) continue;
+    (void)link.Detach();
+    auto attached = XdpLink::Attach(name, info->index, forwarder_->program().fd(),
+                                    desired_.settings.xdp_mode, pins_.LinkPath(name));
+    if (!attached.ok()) {
+      LOG(ERROR) << Message(attached.status());
+      continue;
+    }
+    LOG(INFO) << name << " is back: attached again";
+    link = *std::move(attached);
+  }
+}
+
+void BpfDataplane::OnEvents() {
+  if (!resolver_->DrainEvents() || forwarder_ == nullptr) return;
+  ReattachLost();
+  const auto interfaces = FindInterfaces(desired_.settings);
+  // With a configured MAC nothing but a change of the interface matters, and that needs it to be
+  // there.
+  if (!interfaces.ok() && desired_.settings.next_hop_mac) return;
+  auto hops = ResolveAll(desired_, interfaces.ok() ? *interfaces : Interfaces());
+  if (hops == next_hops_) return;
+  for (const NextHopResult& hop : hops) {
+    const auto before = std::ranges::find(next_hops_, hop.real, &NextHopResult::real);
+    if (before != next_hops_.end() && *before == hop) continue;
+    if (hop.problem.empty()) {
+      LOG(INFO) << "Next hop of " << hop.real.ToString() << ": " << hop.hop.destination.ToString()
+                << " on " << hop.hop.interface;
+    } else {
+      LOG(WARNING) << "No next hop: " << hop.problem;
+    }
+  }
+  forwarder_->SetNextHops(Resolved(hops));
+  next_hops_ = std::move(hops);
+}
+
+std::vector<Attachment> BpfDataplane::Attachments() const {
+  std::vector<Attachment> result;
+  for (const auto& [name, link] : links_) {
+    const auto info = GetInterface(name);
+    Attachment attachment{.interface = name, .mode = model::XdpMode::kNative};
+    attachment.program_id = link.program_id();
+    if (info.ok()) {
+      if (info->xdp_attached == XdpAttached::kGeneric) attachment.mode = model::XdpMode::kGeneric;
+      attachment.link_up = info->admin_up && info->running;
+    }
+    result.push_back(std::move(attachment));
+  }
+  return result;
+}
+
+Stats BpfDataplane::ReadStats() const {
+  Stats stats;
+  std::array<uint64_t, LB_VERDICT_COUNT> verdicts{};
+  if (forwarder_ != nullptr) {
+    stats.vips = forwarder_->ReadVipCounters();
+    verdicts = forwarder_->ReadVerdicts();
+  }
+  const auto action_name = [](std::string_view action) {
+    return action == "TX" ? "tx" : action == "PASS" ? "pass" : "drop";
+  };
+#define LB_VERDICT_ROW(NAME, name, action, text) \
+  stats.verdicts.push_back({#name, action_name(#action), text, verdicts[LB_##NAME]});
+  LB_VERDICTS(LB_VERDICT_ROW)
+#undef LB_VERDICT_ROW
+  return stats;
+}
+
+uint64_t BpfDataplane::MapBytes() const {
+  uint64_t bytes = 0;
+  if (forwarder_ != nullptr) {
+    for (const MappedArray* map : forwarder_->maps()) bytes += map->size_bytes();
+  }
+  return bytes;
+}
+
+std::vector<std::string> BpfDataplane::Warnings() const {
+  std::vector<std::string> warnings;
+  for (const std::string& interface : pins_.PinnedInterfaces()) {
+    if (links_.contains(interface)) continue;
+    warnings.push_back(
+        fmt::format("{} is still forwarding by the configuration of an earlier lbd; add it to "
+                    "interfaces to take it "
+                    "over, or remove it with lbd --detach",
+                    interface));
+  }
+  for (const Attachment& attachment : Attachments()) {
+    if (attachment.program_id == 0) {
+      warnings.push_back(
+          fmt::format("{} is gone; it is attached again when it comes back", attachment.interface));
+    } else if (attachment.mode == model::XdpMode::kGeneric &&
+               desired_.settings.xdp_mode == model::XdpMode::kAuto) {
+      warnings.push_back(fmt::format("{} runs in generic mode: its driver has no native XDP",
+                                     attachment.interface));
+    }
+  }
+  return warnings;
+}
+
+}  // namespace lb::dataplane

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lbd/base/status.h"
+#include "lbd/dataplane/dataplane.h"
+#include "lbd/dataplane/forwarder.h"
+#include "lbd/dataplane/interface.h"
+#include "lbd/dataplane/next_hop.h"
+#include "lbd/dataplane/pin_directory.h"
+#include "lbd/dataplane/xdp_link.h"
+
+namespace lb::dataplane {
+
+// The data plane in the kernel. Links and maps are pinned: forwarding goes on when this is
+// destroyed.
+class BpfDataplane : public Dataplane {
+ public:
+  // `pin_path`: a directory on a bpffs, which is created. What an earlier process left there keeps
+  // forwarding until the first Apply(), which takes it over without a gap.
+  static StatusOr<std::unique_ptr<BpfDataplane>> Create(const std::string& pin_path);
+
+  // Detaches every program whose link is pinned at `pin_path` and removes all pins. Returns the
+  // interfaces.
+  static StatusOr<std::vector<std::string>> DetachAll(const std::string& pin_path);
+
+  Status Apply(const Desired& desired) override;
+  int event_fd() const override;
+  void OnEvents() override;
+  std::vector<Attachment> Attachments() const override;
+  std::vector<NextHopResult> NextHops() const override { return next_hops_; }
+  Stats ReadStats() const override;
+  uint64_t MapBytes() const override;
+  std::vector<std::string> Warnings() const override;
+
+ private:
+  using Interfaces = std::map<std::string, InterfaceInfo>;
+
+  BpfDataplane(PinDirectory pins, std::unique_ptr<NextHopResolver> resolver);
+
+  static StatusOr<Interfaces> FindInterfaces(const model::Settings& settings);
+  std::vector<NextHopResult> ResolveAll(const Desired& desired, const Interfaces& interfaces);
+  // As ResolveAll, but gives neighbours that are asked for the first time a moment to answer, so
+  // that a new real does not start with lost packets.
+  std::vector<NextHopResult> ResolvePatiently(const Desired& desired, const Interfaces& interfaces);
+  // A forwarder that has `desired` in place, attached to nothing.
+  StatusOr<std::unique_ptr<Forwarder>> Build(const Desired& desired,
+                                             const std::vector<NextHopResult>& hops);
+  // Attaches `program` to the interfaces of `settings` in place of what is there; all or nothing.
+  Status Attach(const Program& program, const model::Settings& settings,
+                const Interfaces& interfaces);
+  void ReattachLost();
+
+  PinDirectory pins_;
+  std::unique_ptr<NextHopResolver> resolver_;
+  std::unique_ptr<Forwarder> forwarder_;  // null until the first Apply()
+  std::map<std::string, XdpLink> links_;  // by interface
+  Desired desired_;
+  std::vector<NextHopResult> next_hops_;
+};
+
+}  // namespace lb::dataplane

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/dataplane/encode.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
+namespace lb::dataplane {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the flow hash is little-endian");
+
+constexpr uint8_t kIpIp = 4;
+constexpr uint8_t kIpV6 = 41;
+constexpr uint8_t kTtl = 64;
+constexpr uint16_t kDontFragment = 0x4000;
+
+void CopyAddress(const IpAddress& address, __u32 (&out)[4]) {
+  std::memcpy(out, address.mapped().data(), sizeof(out));
+}
+
+// The last 32 bits of an address, in network order.
+uint32_t LastWord(const IpAddress& address) {
+  uint32_t word;
+  std::memcpy(&word, address.mapped().data() + 12, sizeof(word));
+  return word;
+}
+
+// Of the last 32 bits, those behind the prefix length; in network order.
+uint32_t HashMask(const IpPrefix& prefix) {
+  const int host_bits = std::min((prefix.is_v4() ? 32 : 128) - prefix.length(), 32);
+  return htonl(host_bits == 32 ? 0xffffffff : (1u << host_bits) - 1);
+}
+
+uint32_t SumOfWord(uint32_t word_be) { return (word_be & 0xffff) + (word_be >> 16); }
+
+// Sum of the 16-bit words of an outer IPv4 header that do not depend on the packet: all but TOS,
+// total length, hash bits of the source, and the checksum itself. 16-bit words as they stand in
+// memory.
+uint32_t ConstantSum(const IpAddress& destination, bool vip_is_v4, const IpPrefix& source) {
+  const uint32_t version = htons(0x4500);
+  const uint32_t ttl_protocol = htons(kTtl << 8 | (vip_is_v4 ? kIpIp : kIpV6));
+  return version + htons(kDontFragment) + ttl_protocol + SumOfWord(LastWord(source.address())) +
+         SumOfWord(LastWord(destination));
+}
+
+}  // namespace
+
+MapSizes MapSizes::For(const model::Limits& limits, uint32_t cpus) {
+  MapSizes sizes;
+  // Every VIP may bring an entry for its address; a quarter full, a free place is always near.
+  sizes.vips = std::bit_ceil(limits.vips * 8);
+  // Each VIP has one unused entry, and room for some reals more.
+  sizes.reals = std::bit_ceil(2 * limits.reals + 2 * limits.vips);
+  sizes.ring_slots = std::bit_ceil(limits.ring_slots);
+  sizes.next_hops = std::min<uint32_t>(std::bit_ceil(limits.reals + 2), 1 << 16);
+  sizes.cpus = std::bit_ceil(cpus);
+  return sizes;
+}
+
+VipTableKey EncodeKey(const model::VipKey& key) {
+  return {key.address, key.port, static_cast<uint8_t>(key.protocol), LB_VIP_USED};
+}
+
+VipTableKey AddressKey(const IpAddress& address) {
+  return {address, 0, 0, LB_VIP_USED | LB_VIP_ADDRESS};
+}
+
+uint64_t EncodePlace(const Place& place) {
+  return place.ring_start | uint64_t{place.real_start} << LB_PLACE_REAL_SHIFT |
+         static_cast<uint64_t>(place.ring_bits) << LB_PLACE_BITS_SHIFT;
+}
+
+lb_vip EncodeVip(const VipTableKey& key, const HashKey& flow_key, uint64_t place) {
+  lb_vip entry{};
+  CopyAddress(key.address, entry.address);
+  entry.port_be = htons(key.port);
+  entry.protocol = key.protocol;
+  entry.flags = key.flags;
+  entry.place = place;
+  entry.hash_k0 = flow_key.k0;
+  entry.hash_k1 = flow_key.k1;
+  return entry;
+}
+
+lb_real EncodeReal(const IpAddress& address, bool vip_is_v4, const model::Settings& settings) {
+  lb_real entry{};
+  CopyAddress(address, entry.address);
+  if (address.is_v4()) {
+    entry.checksum = ConstantSum(address, vip_is_v4, settings.outer_source_v4);
+  } else {
+    entry.flags = LB_REAL_V6;
+  }
+  return entry;
+}
+
+lb_next_hop EncodeNextHop(const NextHop& hop) {
+  lb_next_hop entry{};
+  std::ranges::copy(hop.destination.bytes(), entry.destination);
+  std::ranges::copy(hop.source.bytes(), entry.source);
+  entry.ifindex = hop.ifindex;
+  entry.mtu = hop.mtu;
+  return entry;
+}
+
+lb_config EncodeConfig(const model::Settings& settings, const MapSizes& sizes,
+                       uint64_t vip_hash_key) {
+  lb_config config{};
+  config.vip_mask = sizes.vips - 1;
+  config.real_mask = sizes.reals - 1;
+  config.ring_mask = sizes.ring_slots - 1;
+  config.next_hop_mask = sizes.next_hops - 1;
+  config.counter_mask = sizes.reals * sizes.cpus - 1;
+  config.verdict_mask = LB_VERDICT_SLOTS * sizes.cpus - 1;
+  config.cpu_mask = sizes.cpus - 1;
+  config.real_bits = std::countr_zero(sizes.reals);
+  config.vip_hash_key = vip_hash_key;
+  config.source_v4 = LastWord(settings.outer_source_v4.address());
+  config.source_v4_hash_mask = HashMask(settings.outer_source_v4);
+  CopyAddress(settings.outer_source_v6.address(), config.source_v6);
+  config.source_v6_hash_mask = HashMask(settings.outer_source_v6);
+  return config;
+}
+
+uint32_t VipSlot(uint64_t vip_hash_key, const VipTableKey& key, int choice) {
+  __u32 address[4];
+  CopyAddress(key.address, address);
+  return lb_vip_slot(vip_hash_key, address, htons(key.port), key.protocol, choice);
+}
+
+HashKey FlowKey(const HashKey& secret, const model::VipKey& key) {
+  std::array<uint8_t, 20> bytes{};
+  std::ranges::copy(key.address.mapped(), bytes.begin());
+  bytes[16] = key.port >> 8;
+  bytes[17] = key.port & 0xff;
+  bytes[18] = static_cast<uint8_t>(key.protocol);
+  const uint64_t k0 = SipHash24(secret, bytes);
+  bytes[19] = 1;
+  return {k0, SipHash24(secret, bytes)};
+}
+
+}  // namespace lb::dataplane

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "lb/abi.h"
+#include "lbd/base/siphash.h"
+#include "lbd/dataplane/next_hop.h"
+#include "lbd/model/config.h"
+
+// The only place where domain types become the structs of lb/abi.h.
+namespace lb::dataplane {
+
+// Where the ring and the reals of a VIP are.
+struct Place {
+  uint32_t ring_start = 0;
+  uint32_t real_start = 0;
+  int ring_bits = 0;
+
+  bool operator==(const Place&) const = default;
+};
+
+// Sizes of the maps; each is a power of two.
+struct MapSizes {
+  uint32_t vips = 0;
+  uint32_t reals = 0;
+  uint32_t ring_slots = 0;
+  uint32_t next_hops = 0;
+  uint32_t cpus = 0;
+
+  static MapSizes For(const model::Limits& limits, uint32_t cpus);
+};
+
+// What lb_vips is looked up by. Port and protocol 0 with LB_VIP_ADDRESS: the address itself.
+struct VipTableKey {
+  IpAddress address;
+  uint16_t port = 0;
+  uint8_t protocol = 0;
+  uint8_t flags = 0;
+
+  auto operator<=>(const VipTableKey&) const = default;
+};
+
+VipTableKey EncodeKey(const model::VipKey& key);
+VipTableKey AddressKey(const IpAddress& address);
+
+uint64_t EncodePlace(const Place& place);
+lb_vip EncodeVip(const VipTableKey& key, const HashKey& flow_key, uint64_t place);
+// The entry of `address` in a VIP of the given family; not yet with a next hop.
+lb_real EncodeReal(const IpAddress& address, bool vip_is_v4, const model::Settings& settings);
+lb_next_hop EncodeNextHop(const NextHop& hop);
+lb_config EncodeConfig(const model::Settings& settings, const MapSizes& sizes,
+                       uint64_t vip_hash_key);
+
+// Where `key` may be in lb_vips, before masking.
+uint32_t VipSlot(uint64_t vip_hash_key, const VipTableKey& key, int choice);
+
+// The key of a VIP's flow hash: derived from the fleet's secret and the VIP, the same everywhere.
+HashKey FlowKey(const HashKey& secret, const model::VipKey& key);
+
+}  // namespace lb::dataplane

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/dataplane/program.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "lb_xdp.skel.h"
+
+namespace lb::dataplane {
+namespace {
+
+constexpr size_t kVerifierLogBytes = 1 << 20;
+
+bool IsTable(int map_fd) {
+  bpf_map_info info{};
+  uint32_t length = sizeof(info);
+  return bpf_obj_get_info_by_fd(map_fd, &info, &length) == 0 && info.type == BPF_MAP_TYPE_ARRAY &&
+         info.max_entries == 1 && (info.map_flags & BPF_F_MMAPABLE) != 0;
+}
+
+// Turns references to tables into pointers to their values; runs after libbpf's own relocations.
+int UseDirectPointers(bpf_program* program, bpf_prog_load_opts* /*opts*/, long /*cookie*/) {
+  const size_t count = bpf_program__insn_cnt(program);
+  const bpf_insn* old = bpf_program__insns(program);
+  std::vector<bpf_insn> insns(old, old + count);
+  for (size_t i = 0; i + 1 < count; ++i) {
+    if (insns[i].code != (BPF_LD | BPF_IMM | BPF_DW)) continue;
+    if (insns[i].src_reg == BPF_PSEUDO_MAP_FD && IsTable(insns[i].imm)) {
+      insns[i].src_reg = BPF_PSEUDO_MAP_VALUE;
+      insns[i + 1].imm = 0;
+    }
+    ++i;
+  }
+  return bpf_program__set_insns(program, insns.data(), count);
+}
+
+// Registers UseDirectPointers for the sections named "xdp" while it lives: libbpf keeps its
+// handlers per process.
+class DirectPointerHandler {
+ public:
+  DirectPointerHandler() {
+    LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .prog_prepare_load_fn = UseDirectPointers);
+    id_ = libbpf_register_prog_handler("xdp", BPF_PROG_TYPE_XDP, BPF_XDP, &opts);
+  }
+  DirectPointerHandler(const DirectPointerHandler&) = delete;
+  DirectPointerHandler& operator=(const DirectPointerHandler&) = delete;
+  ~DirectPointerHandler() {
+    if (id_ >= 0) libbpf_unregister_prog_handler(id_);
+  }
+  int id() const { return id_; }
+
+ private:
+  int id_;
+};
+
+// The last lines of the verifier's log, which say what it objects to.
+std::string Tail(const std::vector<char>& log) {
+  const std::string text(log.data());
+  const size_t keep = 600;
+  return text.size() <= keep ? text : text.substr(text.size() - keep);
+}
+
+}  // namespace
+
+void Program::Close::operator()(bpf_object* object) const { bpf_object__close(object); }
+
+StatusOr<Program> Program::Load(const lb_config& config,
+                                std::span<const MappedArray* const> tables) {
+  const DirectPointerHandler handler;
+  if (handler.id() < 0) return ErrnoStatus(-handler.id(), "register the BPF program handler");
+
+  size_t elf_size = 0;
+  const void* elf = lb_xdp_bpf::elf_bytes(&elf_size);
+  LIBBPF_OPTS(bpf_object_open_opts, open_opts, .object_name = "lb_xdp");
+  Program program;
+  program.object_.reset(bpf_object__open_mem(elf, elf_size, &open_opts));
+  if (program.object_ == nullptr) return ErrnoStatus(errno, "open the BPF object");
+  bpf_object* object = program.object_.get();
+
+  size_t rodata_size = 0;
+  bpf_map* rodata = bpf_object__find_map_by_name(object, ".rodata");
+  void* constants =
+      rodata ? const_cast<void*>(bpf_map__initial_value(rodata, &rodata_size)) : nullptr;
+  if (constants == nullptr || rodata_size != sizeof(config)) {
+    return Internal("the BPF object has no constants");
+  }
+  std::memcpy(constants, &config, sizeof(config));
+
+  for (const MappedArray* table : tables) {
+    bpf_map* map = bpf_object__find_map_by_name(object, table->name().c_str());
+    if (map == nullptr) return Internal(fmt::format("the BPF object has no map {}", table->name()));
+    if (const int error = bpf_map__reuse_fd(map, table->fd()); error != 0) {
+      return ErrnoStatus(-error, fmt::format("use BPF map {}", table->name()));
+    }
+  }
+
+  bpf_program* xdp = bpf_object__find_program_by_name(object, "lb_xdp");
+  if (xdp == nullptr) return Internal("the BPF object has no program lb_xdp");
+  std::vector<char> log(kVerifierLogBytes);
+  bpf_program__set_log_buf(xdp, log.data(), log.size());
+  if (const int error = bpf_object__load(object); error != 0) {
+    if (error == -EPERM || error == -EACCES) {
+      if (log.front() == '\0') {
+        return PermissionDenied(
+            "load the XDP program: Operation not permitted; run as root or with CAP_BPF, "
+            "CAP_PERFMON "
+            "and CAP_NET_ADMIN");
+      }
+    }
+    return ErrnoStatus(-error,
+                       fmt::format("load the XDP program; the verifier says:\n{}\n", Tail(log)));
+  }
+  bpf_program__set_log_buf(xdp, nullptr, 0);
+  program.fd_ = bpf_program__fd(xdp);
+  bpf_prog_info info{};
+  uint32_t length = sizeof(info);
+  if (bpf_obj_get_info_by_fd(program.fd_, &info, &length) != 0) {
+    return ErrnoStatus(errno, "ask for the XDP program's id");
+  }
+  program.id_ = info.id;
+  return program;
+}
+
+}  // namespace lb::dataplane

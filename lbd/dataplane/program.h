@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "lb/abi.h"
+#include "lbd/base/status.h"
+#include "lbd/dataplane/mapped_array.h"
+
+struct bpf_object;
+
+namespace lb::dataplane {
+
+// The balancer's XDP program, loaded into the kernel but attached to nothing. Thread-compatible.
+class Program {
+ public:
+  // Loads the program over `tables` (matched by map name) with `config` as its constants.
+  static StatusOr<Program> Load(const lb_config& config,
+                                std::span<const MappedArray* const> tables);
+
+  int fd() const { return fd_; }
+  uint32_t id() const { return id_; }
+
+ private:
+  struct Close {
+    void operator()(bpf_object* object) const;
+  };
+
+  std::unique_ptr<bpf_object, Close> object_;
+  int fd_ = -1;  // owned by object_
+  uint32_t id_ = 0;
+};
+
+}  // namespace lb::dataplane

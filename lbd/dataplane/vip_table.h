@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "lb/abi.h"
+#include "lbd/base/siphash.h"
+#include "lbd/base/status.h"
+#include "lbd/dataplane/encode.h"
+
+namespace lb::dataplane {
+
+// The two-choice hash table of VIPs that the program looks up. Every reader finds a present entry
+// at any time: an entry that has to make room is copied to its other place first.
+// Thread-compatible.
+class VipTable {
+ public:
+  // `entries` is the mapped table, a power of two, zeroed; it outlives this.
+  VipTable(std::span<lb_vip> entries, uint64_t hash_key);
+
+  // Adds an absent key. RESOURCE_EXHAUSTED where both its places are taken and cannot be cleared;
+  // nothing has changed then.
+  Status Insert(const VipTableKey& key, const HashKey& flow_key, uint64_t place);
+  // Switches a present key to another ring and other reals, in one store.
+  void SetPlace(const VipTableKey& key, uint64_t place);
+  // Removes a key if it is present. Its place is not used again before EndOfGrace().
+  void Erase(const VipTableKey& key);
+  // Call when no reader can still use an erased entry.
+  void EndOfGrace();
+
+ private:
+  static constexpr uint32_t kNowhere = UINT32_MAX;
+
+  uint32_t SlotOf(const VipTableKey& key, int choice) const;
+  // A slot for `key` that is free, moving at most one other entry; kNowhere if there is none.
+  uint32_t FindRoom(const VipTableKey& key);
+  void Store(uint32_t slot, const lb_vip& entry);
+
+  std::span<lb_vip> entries_;
+  uint64_t hash_key_;
+  std::map<VipTableKey, uint32_t> slots_;
+  std::map<uint32_t, VipTableKey> owners_;  // also of erased entries until the end of grace
+  std::vector<uint32_t> erased_;
+};
+
+}  // namespace lb::dataplane
