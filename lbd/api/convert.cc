@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/api/convert.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <set>
+
+namespace lb::api {
+namespace {
+
+using model::Problem;
+
+constexpr size_t kHashKeyDigits = 32;
+
+// Reads messages and collects what is wrong with them.
+class Reader {
+ public:
+  model::Settings ReadSettings(const v1::Config& proto) {
+    model::Settings settings;
+    settings.interfaces.assign(proto.interfaces().begin(), proto.interfaces().end());
+    settings.xdp_mode = ReadMode(proto.xdp_mode());
+    if (!proto.next_hop().mac().empty()) {
+      auto mac = MacAddress::Parse(proto.next_hop().mac());
+      if (mac.ok()) {
+        settings.next_hop_mac = *mac;
+      } else {
+        Add("next_hop.mac", Message(mac.status()));
+      }
+    }
+    ReadPrefix(proto.encap().source_v4(), "encap.source_v4", settings.outer_source_v4);
+    ReadPrefix(proto.encap().source_v6(), "encap.source_v6", settings.outer_source_v6);
+    const v1::Limits& limits = proto.limits();
+    if (limits.has_vips()) settings.limits.vips = limits.vips();
+    if (limits.has_reals()) settings.limits.reals = limits.reals();
+    if (limits.has_ring_slots()) settings.limits.ring_slots = limits.ring_slots();
+    return settings;
+  }
+
+  std::optional<HashKey> ReadHashKey(const std::string& digits) {
+    if (digits.empty()) return std::nullopt;
+    HashKey key;
+    const char* begin = digits.data();
+    const auto word = [](const char* from, uint64_t& out) {
+      const auto [end, error] = std::from_chars(from, from + 16, out, 16);
+      return error == std::errc() && end == from + 16;
+    };
+    if (digits.size() != kHashKeyDigits || !word(begin, key.k0) || !word(begin + 16, key.k1)) {
+      // The value is a secret: it is not repeated.
+      Add("hash_key",
+          fmt::format("must be {} hex digits, got {} characters; make one with: openssl "
+                      "rand -hex 16",
+                      kHashKeyDigits, digits.size()));
+      return std::nullopt;
+    }
+    return key;
+  }
+
+  // A VipKey or a Vip: they name the same fields.
+  template <typename Proto>
+  model::VipKey ReadKey(const Proto& proto, const std::string& path) {
+    model::VipKey key;
+    key.address = ReadAddress(proto.address(), path + ".address");
+    if (proto.any_port() && proto.has_port()) {
+      Add(path + ".port", "must not be set together with any_port");
+    } else if (!proto.any_port() && !proto.has_port()) {
+      Add(path + ".port", "is required: 1..65535, or any_port: true for every port");
+    } else if (!proto.any_port() && (proto.port() == 0 || proto.port() > 65535)) {
+      Add(path + ".port",
+          fmt::format(
+              "must be 1..65535, got {}{}", proto.port(),
+              proto.port() == 0 ? "; for every port leave it out and set any_port: true" : ""));
+    }
+    key.port = proto.any_port() ? 0 : proto.port();
+    switch (proto.protocol()) {
+      case v1::PROTOCOL_TCP:
+        key.protocol = model::Protocol::kTcp;
+        break;
+      case v1::PROTOCOL_UDP:
+        key.protocol = model::Protocol::kUdp;
+        break;
+      case v1::PROTOCOL_UNSPECIFIED:
+        Add(path + ".protocol", "is required: tcp or udp");
+        break;
+      default:
+        Add(path + ".protocol",
+            fmt::format("must be tcp or udp, got {}", static_cast<int>(proto.protocol())));
+    }
+    return key;
+  }
+
+  model::Vip ReadVip(const v1::Vip& proto, const std::string& path) {
+    model::Vip vip;
+    vip.key = ReadKey(proto, path);
+    vip.name = proto.name();
+    vip.ring.scheme = ReadScheme(proto.ring().scheme(), path + ".ring.scheme");
+    vip.ring.bits = ReadBits(proto.ring(), path + ".ring.bits");
+    for (int i = 0; i < proto.reals_size(); ++i) {
+      vip.reals.push_back(ReadReal(proto.reals(i), fmt::format("{}.reals[{}]", path, i)));
+    }
+    return vip;
+  }
+
+  model::Real ReadReal(const v1::Real& proto, const std::string& path) {
+    model::Real real;
+    real.address = ReadAddress(proto.address(), path + ".address");
+    if (proto.has_weight()) real.weight = proto.weight();
+    real.admin_state = ReadAdminState(proto.admin_state(), path + ".admin_state");
+    return real;
+  }
+
+  IpAddress ReadAddress(const std::string& text, const std::string& path) {
+    if (text.empty()) {
+      Add(path, "is required");
+      return {};
+    }
+    auto address = IpAddress::Parse(text);
+    if (!address.ok()) {
+      Add(path, Message(address.status()));
+      return {};
+    }
+    return *address;
+  }
+
+  model::RingScheme ReadScheme(v1::RingScheme scheme, const std::string& path) {
+    switch (scheme) {
+      case v1::RING_SCHEME_UNSPECIFIED:
+      case v1::RING_SCHEME_RENDEZVOUS:
+        return model::RingScheme::kRendezvous;
+      case v1::RING_SCHEME_MAGLEV:
+        return model::RingScheme::kMaglev;
+      default:
+        Add(path, fmt::format("must be rendezvous or maglev, got {}", static_cast<int>(scheme)));
+        return {};
+    }
+  }
+
+  // 0 in the model means "choose"; a written 0 is a mistake.
+  int ReadBits(const v1::Ring& ring, const std::string& path) {
+    if (!ring.has_bits()) return 0;
+    if (ring.bits() < model::kMinRingBits || ring.bits() > model::kMaxRingBits) {
+      Add(path, fmt::format("must be {}..{}, got {}", model::kMinRingBits, model::kMaxRingBits,
+                            ring.bits()));
+      return 0;
+    }
+    return ring.bits();
+  }
+
+  model::AdminState ReadAdminState(v1::AdminState state, const std::string& path) {
+    switch (state) {
+      case v1::ADMIN_STATE_UNSPECIFIED:
+      case v1::ADMIN_STATE_UP:
+        return model::AdminState::kUp;
+      case v1::ADMIN_STATE_DOWN:
+        return model::AdminState::kDown;
+      default:
+        Add(path, fmt::format("must be up or down, got {}", static_cast<int>(state)));
+        return {};
+    }
+  }
+
+  void Add(std::string path, std::string message) {
+    problems_.push_back({std::move(path), std::move(message)});
+  }
+
+  // Adds what the model objects to in `config`, but for what follows from a field that could not be
+  // read.
+  void Validate(const model::Config& config) {
+    const std::vector<Problem> unreadable = problems_;
+    for (Problem& problem : model::Validate(config)) {
+      const bool follows = std::ranges::any_of(unreadable, [&](const Problem& cause) {
+        return cause.path.starts_with(problem.path) && problem.path != "vips";
+      });
+      if (!follows) problems_.push_back(std::move(problem));
+    }
+  }
+
+  Status status() const { return model::ToStatus(problems_); }
+  std::vector<Problem> Take() { return std::move(problems_); }
+
+ private:
+  model::XdpMode ReadMode(v1::XdpMode mode) {
+    switch (mode) {
+      case v1::XDP_MODE_UNSPECIFIED:
+      case v1::XDP_MODE_NATIVE:
+        return model::XdpMode::kNative;
+      case v1::XDP_MODE_GENERIC:
+        return model::XdpMode::kGeneric;
+      case v1::XDP_MODE_AUTO:
+        return model::XdpMode::kAuto;
+      default:
+        Add("xdp_mode",
+            fmt::format("must be native, generic or auto, got {}", static_cast<int>(mode)));
+        return {};
+    }
+  }
+
+  void ReadPrefix(const std::string& text, const std::string& path, IpPrefix& prefix) {
+    if (text.empty()) return;
+    auto parsed = IpPrefix::Parse(text);
+    if (parsed.ok()) {
+      prefix = *parsed;
+    } else {
+      Add(path, Message(parsed.status()));
+    }
+  }
+
+  std::vector<Problem> problems_;
+};
+
+// The fields of an update: those of the mask, or all.
+class Mask {
+ public:
+  Mask(const google::protobuf::FieldMask& mask, std::set<std::string> known)
+      : known_(std::move(known)) {
+    asked_.insert(mask.paths().begin(), mask.paths().end());
+  }
+
+  Status Check() const {
+    for (const std::string& path : asked_) {
+      if (!known_.contains(path)) {
+        return InvalidArgument(
+            fmt::format("update_mask: no field \"{}\" can be updated; there are {}", path,
+                        fmt::join(known_, ", ")));
+      }
+    }
+    return OkStatus();
+  }
+
+  bool Has(const std::string& path) const { return asked_.empty() || asked_.contains(path); }
+
+ private:
+  std::set<std::string> known_;
+  std::set<std::string> asked_;
+};
+
+v1::XdpMode ToProto(model::XdpMode mode) {
+  switch (mode) {
+    case model::XdpMode::kNative:
+      return v1::XDP_MODE_NATIVE;
+    case model::XdpMode::kGeneric:
+      return v1::XDP_MODE_GENERIC;
+    case model::XdpMode::kAuto:
+      return v1::XDP_MODE_AUTO;
+  }
+  return v1::XDP_MODE_UNSPECIFIED;
+}
+
+template <typename Proto>
+void WriteKey(const model::VipKey& key, Proto& proto) {
+  proto.set_address(key.address.ToString());
+  if (key.port == 0) {
+    proto.set_any_port(true);
+  } else {
+    proto.set_port(key.port);
+  }
+  proto.set_protocol(key.protocol == model::Protocol::kTcp ? v1::PROTOCOL_TCP : v1::PROTOCOL_UDP);
+}
+
+void WriteCounter(const dataplane::Counter& counter, v1::Counter& proto) {
+  proto.set_packets(counter.packets);
+  proto.set_bytes(counter.bytes);
+}
+
+}  // namespace
+
+ConvertedConfig ConfigFromProto(const v1::Config& proto) {
+  Reader reader;
+  ConvertedConfig result;
+  result.change.config.settings = reader.ReadSettings(proto);
+  result.change.hash_key = reader.ReadHashKey(proto.hash_key());
+  for (int i = 0; i < proto.vips_size(); ++i) {
+    result.change.config.vips.push_back(reader.ReadVip(proto.vips(i), fmt::format("vips[{}]", i)));
+  }
+  reader.Validate(result.change.config);
+  result.problems = reader.Take();
+  return result;
+}
+
+StatusOr<model::Change> ChangeFromProto(const v1::ApplyConfigRequest& request) {
+  ConvertedConfig converted = ConfigFromProto(request.config());
+  LB_RETURN_IF_ERROR(model::ToStatus(converted.problems));
+  return model::Change(std::move(converted.change));
+}
+
+StatusOr<model::Change> ChangeFromProto(const v1::AddVipRequest& request) {
+  Reader reader;
+  model::AddVip change{reader.ReadVip(request.vip(), "vip")};
+  LB_RETURN_IF_ERROR(reader.status());
+  return model::Change(std::move(change));
+}
+
+StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
+  const Mask mask(request.update_mask(), {"name", "ring", "ring.scheme", "ring.bits", "reals"});
+  LB_RETURN_IF_ERROR(mask.Check());
+  Reader reader;
+  const model::Vip vip = reader.ReadVip(request.vip(), "vip");
+  LB_RETURN_IF_ERROR(reader.status());
+  model::UpdateVip change{.key = vip.key};
+  if (mask.Has("name")) change.name = vip.name;
+  if (mask.Has("ring") || mask.Has("ring.scheme")) change.ring_scheme = vip.ring.scheme;
+  if (mask.Has("ring") || mask.Has("ring.bits")) change.ring_bits = vip.ring.bits;
+  if (mask.Has("reals")) change.reals = vip.reals;
+  return model::Change(std::move(change));
+}
+
+StatusOr<model::Change> ChangeFromProto(const v1::DeleteVipRequest& request) {
+  LB_ASSIGN_OR_RETURN(const model::VipKey key, VipKeyFromProto(request.vip(), "vip"));
+  return model::Change(model::DeleteVip{key});
+}
+
+StatusOr<model::Change> ChangeFromProto(const v1::AddRealRequest& request) {
+  Reader reader;
+  model::AddReal change{reader.ReadKey(request.vip(), "vip"),
+                        reader.ReadReal(request.real(), "real")};
+  LB_RETURN_IF_ERROR(reader.status());
+  return model::Change(std::move(change));
+}
+
+StatusOr<model::Change> ChangeFromProto(const v1::UpdateRealRequest& request) {
+  const Mask mask(request.update_mask(), {"weight", "admin_state"});
+  LB_RETURN_IF_ERROR(mask.Check());
+  Reader reader;
+  const model::VipKey key = reader.ReadKey(request.vip(), "vip");
+  const model::Real real = reader.ReadReal(request.real(), "real");
+  LB_RETURN_IF_ERROR(reader.status());
+  model::UpdateReal change{.vip = key, .address = real.address};
+  if (mask.Has("weight")) change.weight = real.weight;
+  if (mask.Has("admin_state")) change.admin_state = real.admin_state;
+  return model::Change(std::move(change));
+}
+
+StatusOr<model::Change> ChangeFromProto(const v1::DeleteRealRequest& request) {
+  Reader reader;
+  model::DeleteReal change{reader.ReadKey(request.vip(), "vip"),
+                           reader.ReadAddress(request.address(), "address")};
+  LB_RETURN_IF_ERROR(reader.status());
+  return model::Change(std::move(change));
+}
+
+StatusOr<model::VipKey> VipKeyFromProto(const v1::VipKey& proto, const std::string& path) {
+  Reader reader;
+  const model::VipKey key = reader.ReadKey(proto, path);
+  LB_RETURN_IF_ERROR(reader.status());
+  return key;
+}
+
+v1::Real ToProto(const model::Real& real) {
+  v1::Real proto;
+  proto.set_address(real.address.ToString());
+  proto.set_weight(real.weight);
+  proto.set_admin_state(real.admin_state == model::AdminState::kUp ? v1::ADMIN_STATE_UP
+                                                                   : v1::ADMIN_STATE_DOWN);
+  return proto;
+}
+
+v1::VipKey ToProto(const model::VipKey& key) {
+  v1::VipKey proto;
+  WriteKey(key, proto);
+  return proto;
+}
+
+v1::Vip ToProto(const model::Vip& vip) {
+  v1::Vip proto;
+  WriteKey(vip.key, proto);
+  proto.set_name(vip.name);
+  proto.mutable_ring()->set_scheme(vip.ring.scheme == model::RingScheme::kRendezvous
+                                       ? v1::RING_SCHEME_RENDEZVOUS
+                                       : v1::RING_SCHEME_MAGLEV);
+  if (vip.ring.bits != 0) proto.mutable_ring()->set_bits(vip.ring.bits);
+  for (const model::Real& real : vip.reals) *proto.add_reals() = ToProto(real);
+  return proto;
+}
+
+v1::Config ToProto(const model::Config& config) {
+  const model::Settings& settings = config.settings;
+  v1::Config proto;
+  for (const std::string& name : settings.interfaces) proto.add_interfaces(name);
+  proto.set_xdp_mode(ToProto(settings.xdp_mode));
+  if (settings.next_hop_mac) proto.mutable_next_hop()->set_mac(settings.next_hop_mac->ToString());
+  proto.mutable_encap()->set_source_v4(settings.outer_source_v4.ToString());
+  proto.mutable_encap()->set_source_v6(settings.outer_source_v6.ToString());
+  proto.mutable_limits()->set_vips(settings.limits.vips);
+  proto.mutable_limits()->set_reals(settings.limits.reals);
+  proto.mutable_limits()->set_ring_slots(settings.limits.ring_slots);
+  for (const model::Vip& vip : config.vips) *proto.add_vips() = ToProto(vip);
+  return proto;
+}
+
+v1::Attachment ToProto(const dataplane::Attachment& attachment) {
+  v1::Attachment proto;
+  proto.set_interface(attachment.interface);
+  proto.set_mode(ToProto(attachment.mode));
+  proto.set_program_id(attachment.program_id);
+  proto.set_link_up(attachment.link_up);
+  return proto;
+}
+
+v1::NextHopStatus ToProto(const dataplane::NextHopResult& result) {
+  v1::NextHopStatus proto;
+  proto.set_real(result.real.ToString());
+  proto.set_problem(result.problem);
+  if (result.hop.via) proto.set_via(result.hop.via->ToString());
+  proto.set_interface(result.hop.interface);
+  if (!result.problem.empty()) return proto;
+  proto.set_mac(result.hop.destination.ToString());
+  proto.set_mtu(result.hop.mtu);
+  return proto;
+}
+
+v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config& config) {
+  v1::GetStatsResponse proto;
+  for (const dataplane::VipCounters& vip : stats.vips) {
+    v1::VipStats& row = *proto.add_vips();
+    *row.mutable_vip() = ToProto(vip.key);
+    if (const model::Vip* configured = config.FindVip(vip.key)) row.set_name(configured->name);
+    dataplane::Counter total;
+    for (const dataplane::RealCounter& real : vip.reals) {
+      v1::RealStats& real_row = *row.add_reals();
+      real_row.set_address(real.address.ToString());
+      WriteCounter(real.counter, *real_row.mutable_counter());
+      total += real.counter;
+    }
+    WriteCounter(total, *row.mutable_total());
+  }
+  for (const dataplane::VerdictCounter& verdict : stats.verdicts) {
+    v1::VerdictStats& row = *proto.add_verdicts();
+    row.set_verdict(std::string(verdict.verdict));
+    row.set_action(std::string(verdict.action));
+    row.set_description(std::string(verdict.description));
+    row.set_packets(verdict.packets);
+  }
+  return proto;
+}
+
+}  // namespace lb::api

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/api/service.h"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+
+#include "lbd/api/convert.h"
+
+namespace lb::api {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+// The codes are the same by definition.
+grpc::Status ToGrpc(const Status& status) {
+  return {static_cast<grpc::StatusCode>(status.code()), Message(status)};
+}
+
+// Makes the change that `request` asks for.
+template <typename Request, typename Response>
+grpc::Status Change(control::Controller& controller, const Request& request, Response& response) {
+  const auto change = ChangeFromProto(request);
+  if (!change.ok()) return ToGrpc(change.status());
+  const auto outcome = controller.Apply(*change);
+  if (!outcome.ok()) return ToGrpc(outcome.status());
+  response.set_generation(outcome->generation);
+  return grpc::Status::OK;
+}
+
+uint64_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  uint64_t total = 0;
+  uint64_t resident = 0;
+  statm >> total >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::string KernelRelease() {
+  utsname name{};
+  uname(&name);
+  return name.release;
+}
+
+// How many slots of the ring lead to each real.
+std::vector<uint32_t> SlotsPerReal(const dataplane::Service& service) {
+  std::vector<uint32_t> slots(service.vip.reals.size() + 1);
+  for (const uint16_t real : *service.ring) ++slots[real];
+  slots.erase(slots.begin());
+  return slots;
+}
+
+}  // namespace
+
+LoadBalancerService::LoadBalancerService(control::Controller& controller, std::string version)
+    : controller_(controller), version_(std::move(version)) {}
+
+grpc::Status LoadBalancerService::ApplyConfig(grpc::ServerContext*,
+                                              const v1::ApplyConfigRequest* request,
+                                              v1::ApplyConfigResponse* response) {
+  const auto change = ChangeFromProto(*request);
+  if (!change.ok()) return ToGrpc(change.status());
+  const auto outcome = controller_.Apply(*change, request->validate_only());
+  if (!outcome.ok()) return ToGrpc(outcome.status());
+  response->set_generation(outcome->generation);
+  for (const std::string& line : outcome->changes) response->add_changes(line);
+  return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::GetConfig(grpc::ServerContext*, const v1::GetConfigRequest*,
+                                            v1::GetConfigResponse* response) {
+  const auto snapshot = controller_.snapshot();
+  *response->mutable_config() = ToProto(snapshot->config);
+  response->set_generation(snapshot->generation);
+  return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::AddVip(grpc::ServerContext*, const v1::AddVipRequest* request,
+                                         v1::AddVipResponse* response) {
+  return Change(controller_, *request, *response);
+}
+
+grpc::Status LoadBalancerService::UpdateVip(grpc::ServerContext*,
+                                            const v1::UpdateVipRequest* request,
+                                            v1::UpdateVipResponse* response) {
+  return Change(controller_, *request, *response);
+}
+
+grpc::Status LoadBalancerService::DeleteVip(grpc::ServerContext*,
+                                            const v1::DeleteVipRequest* request,
+                                            v1::DeleteVipResponse* response) {
+  return Change(controller_, *request, *response);
+}
+
+grpc::Status LoadBalancerService::ListVips(grpc::ServerContext*, const v1::ListVipsRequest*,
+                                           v1::ListVipsResponse* response) {
+  const auto snapshot = controller_.snapshot();
+  for (const model::Vip& vip : snapshot->config.vips) *response->add_vips() = ToProto(vip);
+  return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::AddReal(grpc::ServerContext*, const v1::AddRealRequest* request,
+                                          v1::AddRealResponse* response) {
+  return Change(controller_, *request, *response);
+}
+
+grpc::Status LoadBalancerService::UpdateReal(grpc::ServerContext*,
+                                             const v1::UpdateRealRequest* request,
+                                             v1::UpdateRealResponse* response) {
+  return Change(controller_, *request, *response);
+}
+
+grpc::Status LoadBalancerService::DeleteReal(grpc::ServerContext*,
+                                             const v1::DeleteRealRequest* request,
+                                             v1::DeleteRealResponse* response) {
+  return Change(controller_, *request, *response);
+}
+
+grpc::Status LoadBalancerService::ListReals(grpc::ServerContext*,
+                                            const v1::ListRealsRequest* request,
+                                            v1::ListRealsResponse* response) {
+  const auto key = VipKeyFromProto(request->vip(), "vip");
+  if (!key.ok()) return ToGrpc(key.status());
+  const auto snapshot = controller_.snapshot();
+  const auto service = std::ranges::find(snapshot->services, *key,
+                                         [](const auto& candidate) { return candidate.vip.key; });
+  if (service == snapshot->services.end()) return ToGrpc(NotFound("no VIP " + key->ToString()));
+  std::map<IpAddress, std::string> problems;
+  for (dataplane::NextHopResult& hop : controller_.Report().next_hops) {
+    problems[hop.real] = std::move(hop.problem);
+  }
+  const std::vector<uint32_t> slots = SlotsPerReal(*service);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const model::Real& real = service->vip.reals[i];
+    v1::RealStatus& row = *response->add_reals();
+    *row.mutable_real() = ToProto(real);
+    row.set_slots(slots[i]);
+    row.set_ring_slots(service->ring->size());
+    row.set_next_hop_problem(problems[real.address]);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*,
+                                            v1::GetStatusResponse* response) {
+  const auto snapshot = controller_.snapshot();
+  const control::DataplaneReport report = controller_.Report();
+  const auto now = steady_clock::now();
+  const model::Config& config = snapshot->config;
+  response->set_version(version_);
+  response->set_kernel(KernelRelease());
+  response->set_uptime_seconds(duration_cast<seconds>(now - started_at_).count());
+  response->set_generation(snapshot->generation);
+  response->set_config_age_seconds(duration_cast<seconds>(now - snapshot->applied_at).count());
+  for (const auto& attachment : report.attachments) {
+    *response->add_attachments() = ToProto(attachment);
+  }
+  response->set_vips(config.vips.size());
+  response->set_reals(config.CountReals());
+  response->set_vips_without_real(
+      std::ranges::count_if(snapshot->services, [](const dataplane::Service& service) {
+        return std::ranges::all_of(*service.ring, [](uint16_t real) { return real == 0; });
+      }));
+  for (const auto& hop : report.next_hops) *response->add_next_hops() = ToProto(hop);
+  response->set_map_bytes(report.map_bytes);
+  response->set_resident_bytes(ResidentBytes());
+  for (const std::string& warning : report.warnings) response->add_warnings(warning);
+  if (config.settings.interfaces.empty() && !config.vips.empty()) {
+    response->add_warnings("interfaces is empty: nothing is attached, so nothing is forwarded");
+  }
+  if (config.settings.has_default_hash_key() && !config.vips.empty()) {
+    response->add_warnings(
+        "hash_key is not set: clients can choose their real; make one with openssl rand -hex 16");
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::GetStats(grpc::ServerContext*, const v1::GetStatsRequest*,
+                                           v1::GetStatsResponse* response) {
+  const auto snapshot = controller_.snapshot();
+  *response = ToProto(controller_.ReadStats(), snapshot->config);
+  return grpc::Status::OK;
+}
+
+}  // namespace lb::api

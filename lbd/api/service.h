@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "lb/v1/load_balancer_service.grpc.pb.h"
+#include "lbd/control/controller.h"
+
+namespace lb::api {
+
+// lb.v1.LoadBalancer over a Controller. Thread-safe: gRPC calls it from its own threads.
+class LoadBalancerService final : public v1::LoadBalancer::Service {
+ public:
+  // `controller` outlives this.
+  LoadBalancerService(control::Controller& controller, std::string version);
+
+  grpc::Status ApplyConfig(grpc::ServerContext* context, const v1::ApplyConfigRequest* request,
+                           v1::ApplyConfigResponse* response) override;
+  grpc::Status GetConfig(grpc::ServerContext* context, const v1::GetConfigRequest* request,
+                         v1::GetConfigResponse* response) override;
+  grpc::Status AddVip(grpc::ServerContext* context, const v1::AddVipRequest* request,
+                      v1::AddVipResponse* response) override;
+  grpc::Status UpdateVip(grpc::ServerContext* context, const v1::UpdateVipRequest* request,
+                         v1::UpdateVipResponse* response) override;
+  grpc::Status DeleteVip(grpc::ServerContext* context, const v1::DeleteVipRequest* request,
+                         v1::DeleteVipResponse* response) override;
+  grpc::Status ListVips(grpc::ServerContext* context, const v1::ListVipsRequest* request,
+                        v1::ListVipsResponse* response) override;
+  grpc::Status AddReal(grpc::ServerContext* context, const v1::AddRealRequest* request,
+                       v1::AddRealResponse* response) override;
+  grpc::Status UpdateReal(grpc::ServerContext* context, const v1::UpdateRealRequest* request,
+                          v1::UpdateRealResponse* response) override;
+  grpc::Status DeleteReal(grpc::ServerContext* context, const v1::DeleteRealRequest* request,
+                          v1::DeleteRealResponse* response) override;
+  grpc::Status ListReals(grpc::ServerContext* context, const v1::ListRealsRequest* request,
+                         v1::ListRealsResponse* response) override;
+  grpc::Status GetStatus(grpc::ServerContext* context, const v1::GetStatusRequest* request,
+                         v1::GetStatusResponse* response) override;
+  grpc::Status GetStats(grpc::ServerContext* context, const v1::GetStatsRequest* request,
+                        v1::GetStatsResponse* response) override;
+
+ private:
+  control::Controller& controller_;
+  std::string version_;
+  std::chrono::steady_clock::time_point started_at_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace lb::api

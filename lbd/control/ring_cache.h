@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "lbd/model/config.h"
+#include "lbd/model/ring_builder.h"
+
+namespace lb::control {
+
+// Rings of VIPs, built once for equal input: a change of one VIP builds one ring, and VIPs with the
+// same reals share theirs. Thread-compatible.
+class RingCache {
+ public:
+  // The ring of `vip` with its health overlay.
+  std::shared_ptr<const model::Ring> Get(const model::Vip& vip);
+  // Forgets the rings that were not asked for since the last call.
+  void Trim();
+
+ private:
+  struct Member {
+    IpAddress address;
+    uint32_t weight;
+    bool usable;
+    auto operator<=>(const Member&) const = default;
+  };
+  struct Input {
+    model::RingScheme scheme;
+    int bits;
+    std::vector<Member> members;
+    auto operator<=>(const Input&) const = default;
+  };
+  struct Entry {
+    std::shared_ptr<const model::Ring> ring;
+    bool used = false;
+  };
+
+  const Entry& Build(const Input& input);
+
+  // A primary ring is that of its members all usable.
+  std::map<Input, Entry> rings_;
+};
+
+}  // namespace lb::control
