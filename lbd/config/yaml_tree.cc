@@ -96,6 +96,12 @@ class YamlTree::Builder : public YAML::EventHandler {
 
 std::optional<YamlTree::SyntaxError> YamlTree::Parse(std::string_view text) {
   *this = YamlTree();
+  auto error = Build(text);
+  if (error) *this = YamlTree();  // half a document has keys without values
+  return error;
+}
+
+std::optional<YamlTree::SyntaxError> YamlTree::Build(std::string_view text) {
   std::istringstream in{std::string(text)};
   try {
     YAML::Parser parser(in);

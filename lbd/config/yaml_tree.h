@@ -24,7 +24,7 @@ class YamlTree {
     std::string message;
   };
 
-  // Replaces the tree by the one document in `text`.
+  // Replaces the tree by the one document in `text`; empty after an error.
   std::optional<SyntaxError> Parse(std::string_view text);
 
   bool empty() const { return nodes_.empty(); }  // no document at all, or only comments
@@ -60,6 +60,8 @@ class YamlTree {
     bool has_tag = false;
     bool is_alias = false;  // first_child is the node that it stands for
   };
+
+  std::optional<SyntaxError> Build(std::string_view text);
 
   static std::optional<NodeId> Optional(NodeId id) {
     return id == kNone ? std::nullopt : std::optional(id);

@@ -56,8 +56,7 @@ StatusOr<Controller::Outcome> Controller::ApplyOnLoop(const model::Change& chang
   after->generation = outcome.generation;
   after->applied_at = std::chrono::steady_clock::now();
   after->services = std::move(desired.services);
-  LOG(INFO) << "Generation " << outcome.generation << " is in force, " << outcome.changes.size()
-            << " changes";
+  LOG(INFO) << "Generation " << outcome.generation << " is in force";
   for (const std::string& line : outcome.changes) LOG(INFO) << "  " << line;
   MutexLock lock(mutex_);
   snapshot_ = std::move(after);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * For real servers: unwraps IPIP (4in4, 6in4, 4in6, 6in6) from load balancers and passes the inner
+ * packet to the stack. Only packets to a tunnel address of this host with a VIP inside are touched,
+ * so other tunnels of the host keep working and nobody reaches its other services this way.
+ */
+#include "csum.h"
+#include "helpers.h"
+#include "lb/decap_abi.h"
+
+struct address {
+	__u32 word[4];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LB_DECAP_ADDRESSES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct address);
+	__type(value, __u32);
+} lb_decap_ip SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LB_DECAP_OUTCOME_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} lb_decap_count SEC(".maps");
+
+#define ECN_MASK 3
+#define ECN_CE 3
+
+struct tunnel {
+	struct xdp_md *ctx;
+	__u32 header;  /* bytes of the outer header */
+	__u32 payload; /* bytes behind it */
+	__u8 protocol; /* of the payload */
+	__u8 ecn;
+};
+
+static __always_inline int address_has(const struct address *address, __u32 flag)
+{
+	__u32 *flags = bpf_map_lookup_elem(&lb_decap_ip, address);
+
+	return flags && *flags & flag;
+}
+
+static __always_inline int address_has_v4(__be32 v4, __u32 flag)
+{
+	struct address address = {.word = {0, 0, bpf_htonl(0xffff), v4}};
+
+	return address_has(&address, flag);
+}
+
+static __always_inline int address_has_v6(const struct in6_addr *v6, __u32 flag)
+{
+	struct address address;
+
+	__builtin_memcpy(&address, v6, sizeof(address));
+	return address_has(&address, flag);
+}
+
+static __always_inline int is_tunnel(__u8 protocol)
+{
+	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6;
+}
+
+/* The parsers return LB_DECAP_OUTCOME_SLOTS to go on. */
+static __always_inline enum lb_decap_outcome outer_ipv4(struct tunnel *t, void *l3, void *end)
+{
+	struct iphdr *ip = l3;
+	__u32 length;
+
+	if ((void *)(ip + 1) > end || !is_tunnel(ip->protocol) ||
+	    !address_has_v4(ip->daddr, LB_DECAP_TUNNEL))
+		return LB_DECAP_COUNT_PASSED;
+	if (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))
+		return LB_DECAP_COUNT_FRAGMENT;
+	t->header = ip->ihl * 4;
+	length = bpf_ntohs(ip->tot_len);
+	if (ip->version != 4 || t->header < sizeof(*ip) || length < t->header || length > end - l3)
+		return LB_DECAP_COUNT_MALFORMED;
+	t->payload = length - t->header;
+	t->protocol = ip->protocol;
+	t->ecn = ip->tos & ECN_MASK;
+	return LB_DECAP_OUTCOME_SLOTS;
+}
+
+/* Extension headers of the outer packet are left to the stack: lbd writes none. */
+static __always_inline enum lb_decap_outcome outer_ipv6(struct tunnel *t, void *l3, void *end)
+{
+	struct ipv6hdr *ip = l3;
+
+	if ((void *)(ip + 1) > end || !is_tunnel(ip->nexthdr) ||
+	    !address_has_v6(&ip->daddr, LB_DECAP_TUNNEL))
+		return LB_DECAP_COUNT_PASSED;
+	t->header = sizeof(*ip);
+	t->payload = bpf_ntohs(ip->payload_len);
+	if (ip->version != 6 || (void *)(ip + 1) + t->payload > end)
+		return LB_DECAP_COUNT_MALFORMED;
+	t->protocol = ip->nexthdr;
+	t->ecn = ip->flow_lbl[0] >> 4 & ECN_MASK;
+	return LB_DECAP_OUTCOME_SLOTS;
+}
+
+/* Congestion seen by the tunnel reaches an inner packet that can carry it (RFC 6040, 4.2). */
+static __always_inline void mark_ipv4(struct iphdr *ip)
+{
+	__be16 *word = (void *)ip;
+	__be16 before = *word;
+
+	if (!(ip->tos & ECN_MASK))
+		return;
+	ip->tos |= ECN_CE;
+	ip->check = csum_replace(ip->check, before, *word);
+}
+
+static __always_inline void mark_ipv6(struct ipv6hdr *ip)
+{
+	if (ip->flow_lbl[0] >> 4 & ECN_MASK)
+		ip->flow_lbl[0] |= ECN_CE << 4;
+}
+
+static __always_inline enum lb_decap_outcome inner_ipv4(struct tunnel *t, void *l3, void *end)
+{
+	struct iphdr *ip = l3;
+
+	if ((void *)(ip + 1) > end || t->payload < sizeof(*ip) || ip->version != 4 ||
+	    ip->ihl * 4 < sizeof(*ip) || bpf_ntohs(ip->tot_len) > t->payload)
+		return LB_DECAP_COUNT_MALFORMED;
+	if (!address_has_v4(ip->daddr, LB_DECAP_VIP))
+		return LB_DECAP_COUNT_PASSED;
+	if (t->ecn == ECN_CE)
+		mark_ipv4(ip);
+	return LB_DECAP_COUNT_V4;
+}
+
+static __always_inline enum lb_decap_outcome inner_ipv6(struct tunnel *t, void *l3, void *end)
+{
+	struct ipv6hdr *ip = l3;
+
+	if ((void *)(ip + 1) > end || t->payload < sizeof(*ip) || ip->version != 6 ||
+	    sizeof(*ip) + bpf_ntohs(ip->payload_len) > t->payload)
+		return LB_DECAP_COUNT_MALFORMED;
+	if (!address_has_v6(&ip->daddr, LB_DECAP_VIP))
+		return LB_DECAP_COUNT_PASSED;
+	if (t->ecn == ECN_CE)
+		mark_ipv6(ip);
+	return LB_DECAP_COUNT_V6;
+}
+
+/* Removes the outer header and puts the Ethernet header in front of what is left. */
+static __always_inline int strip(struct tunnel *t, struct ethhdr *eth)
+{
+	struct ethhdr copy = *eth;
+	void *end;
+
+	copy.h_proto = bpf_htons(t->protocol == IPPROTO_IPV6 ? ETH_P_IPV6 : ETH_P_IP);
+	if (bpf_xdp_adjust_head(t->ctx, t->header))
+		return -1;
+	eth = (void *)(long)t->ctx->data;
+	end = (void *)(long)t->ctx->data_end;
+	if ((void *)(eth + 1) > end)
+		return -1;
+	*eth = copy;
+	return 0;
+}
+
+static __always_inline enum lb_decap_outcome decap(struct xdp_md *ctx)
+{
+	struct tunnel t = {.ctx = ctx};
+	void *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	void *l3 = eth + 1;
+	enum lb_decap_outcome outcome;
+
+	if (l3 > end)
+		return LB_DECAP_COUNT_PASSED;
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		outcome = outer_ipv4(&t, l3, end);
+	else if (eth->h_proto == bpf_htons(ETH_P_IPV6))
+		outcome = outer_ipv6(&t, l3, end);
+	else
+		return LB_DECAP_COUNT_PASSED;
+	if (outcome != LB_DECAP_OUTCOME_SLOTS)
+		return outcome;
+
+	l3 += t.header;
+	outcome = t.protocol == IPPROTO_IPV6 ? inner_ipv6(&t, l3, end) : inner_ipv4(&t, l3, end);
+	if (outcome != LB_DECAP_COUNT_V4 && outcome != LB_DECAP_COUNT_V6)
+		return outcome;
+	return strip(&t, eth) ? LB_DECAP_COUNT_MALFORMED : outcome;
+}
+
+SEC("xdp")
+int real_decap(struct xdp_md *ctx)
+{
+	__u32 outcome = decap(ctx);
+	__u64 *count = bpf_map_lookup_elem(&lb_decap_count, &outcome);
+
+	if (count)
+		++*count;
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

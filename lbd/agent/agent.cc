@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/agent/agent.h"
+
+#include <fmt/format.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <set>
+
+#include "lb/decap_abi.h"
+#include "lbd/dataplane/pin_directory.h"
+
+namespace lb::agent {
+namespace {
+
+using dataplane::PinDirectory;
+
+constexpr char kLoopback[] = "lo";
+
+Status CheckInterfaces(const std::vector<std::string>& interfaces) {
+  for (const std::string& interface : interfaces) {
+    if (if_nametoindex(interface.c_str()) == 0) {
+      return NotFound(fmt::format("no interface {}; see: ip link", interface));
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+StatusOr<Agent> Agent::Open(const std::string& pin_path) {
+  const unsigned loopback = if_nametoindex(kLoopback);
+  if (loopback == 0) return NotFound("this host has no interface lo");
+  LB_ASSIGN_OR_RETURN(HostAddresses host, HostAddresses::Create());
+  LB_ASSIGN_OR_RETURN(PinDirectory pins, PinDirectory::Open(pin_path));
+  LB_ASSIGN_OR_RETURN(Decapsulator decapsulator, Decapsulator::Load(std::move(pins)));
+  return Agent(std::move(decapsulator), std::move(host), static_cast<int>(loopback));
+}
+
+StatusOr<Agent> Agent::Start(const Options& options) {
+  LB_RETURN_IF_ERROR(CheckInterfaces(options.interfaces));
+  LB_ASSIGN_OR_RETURN(Agent agent, Open(options.pin_path));
+  LB_ASSIGN_OR_RETURN(const auto earlier, agent.decapsulator_.ReadAddresses());
+  const Status status = agent.SetUp(options);
+  if (!status.ok()) {
+    if (earlier.empty()) (void)agent.Detach();
+    return status;
+  }
+  return agent;
+}
+
+Status Agent::SetUp(const Options& options) {
+  LB_RETURN_IF_ERROR(decapsulator_.Attach(options.interfaces, options.xdp_mode));
+  LB_RETURN_IF_ERROR(SetVips(options.vips));
+  return SetTunnels();
+}
+
+Status Agent::SetVips(const std::vector<IpAddress>& vips) {
+  LB_ASSIGN_OR_RETURN(const auto known, decapsulator_.ReadAddresses());
+  LB_ASSIGN_OR_RETURN(const auto present, host_.List());
+  for (const IpAddress& vip : vips) {
+    const auto entry = known.find(vip);
+    uint32_t flags = entry == known.end() ? 0 : entry->second & LB_DECAP_ADDED;
+    const HostAddress on_loopback{loopback_, vip};
+    const bool there = std::ranges::find(present, on_loopback) != present.end();
+    if (!there) flags = LB_DECAP_ADDED;
+    // The note that it is ours comes first, so that a crash in between leaves nothing unnoted.
+    LB_RETURN_IF_ERROR(decapsulator_.SetAddress(vip, flags | LB_DECAP_VIP));
+    if (!there) LB_RETURN_IF_ERROR(host_.Add(on_loopback));
+  }
+  for (const auto& [address, flags] : known) {
+    const bool wanted = std::ranges::find(vips, address) != vips.end();
+    if ((flags & LB_DECAP_VIP) != 0 && !wanted) LB_RETURN_IF_ERROR(RemoveVip(address, flags));
+  }
+  return OkStatus();
+}
+
+Status Agent::RemoveVip(const IpAddress& address, uint32_t flags) {
+  if ((flags & LB_DECAP_ADDED) != 0) {
+    const Status status = host_.Remove({loopback_, address});
+    if (!status.ok() && status.code() != absl::StatusCode::kNotFound) return status;
+  }
+  return decapsulator_.RemoveAddress(address);
+}
+
+Status Agent::SetTunnels() {
+  LB_ASSIGN_OR_RETURN(const auto present, host_.List());
+  LB_ASSIGN_OR_RETURN(const auto known, decapsulator_.ReadAddresses());
+  std::set<IpAddress> tunnels;
+  for (const HostAddress& host : present) {
+    const auto entry = known.find(host.address);
+    const bool vip = entry != known.end() && (entry->second & LB_DECAP_VIP) != 0;
+    if (!vip && !host.address.is_loopback()) tunnels.insert(host.address);
+  }
+  for (const IpAddress& address : tunnels) {
+    if (!known.contains(address)) {
+      LB_RETURN_IF_ERROR(decapsulator_.SetAddress(address, LB_DECAP_TUNNEL));
+    }
+  }
+  for (const auto& [address, flags] : known) {
+    if (flags == LB_DECAP_TUNNEL && !tunnels.contains(address)) {
+      LB_RETURN_IF_ERROR(decapsulator_.RemoveAddress(address));
+    }
+  }
+  return OkStatus();
+}
+
+Status Agent::OnEvents() {
+  host_.Drain();
+  return SetTunnels();
+}
+
+Status Agent::Detach(const std::string& pin_path) {
+  LB_ASSIGN_OR_RETURN(Agent agent, Open(pin_path));
+  return agent.Detach();
+}
+
+Status Agent::Detach() {
+  LB_ASSIGN_OR_RETURN(const auto known, decapsulator_.ReadAddresses());
+  for (const auto& [address, flags] : known) LB_RETURN_IF_ERROR(RemoveVip(address, flags));
+  return decapsulator_.Remove();
+}
+
+}  // namespace lb::agent

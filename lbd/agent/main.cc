@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// lbagent: the real server's side of lbd.
+#include <bpf/libbpf.h>
+#include <fmt/ranges.h>
+#include <gflags/gflags.h>
+#include <glog/logging.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdarg>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "lbd/agent/agent.h"
+#include "lbd/agent/sysctl_check.h"
+
+DEFINE_string(interface, "", "Interfaces on which encapsulated packets arrive. Required.");
+DEFINE_string(vip, "", "Addresses that this host serves. Required.");
+DEFINE_string(
+    xdp_mode, "auto",
+    "native: in the driver; generic: in the kernel's generic hook, slower; auto: native where "
+    "the driver can, else generic.");
+DEFINE_string(bpffs, "/sys/fs/bpf/lbagent",
+              "Directory on a mounted bpffs; links and maps pinned there outlive the process.");
+DEFINE_bool(detach, false, "Remove what a crashed lbagent left (VIPs, programs, pins), and exit.");
+
+namespace lb::agent {
+namespace {
+
+constexpr char kUsage[] =
+    "The real server's side of lbd: puts VIPs on lo and unwraps the packets that load balancers "
+    "send to this host.\n\n"
+    "  lbagent --interface eth0 --vip 192.0.2.10 --vip 2001:db8::10\n\n"
+    "Lists may be repeated flags or separated by commas. Runs until SIGTERM or SIGINT, then "
+    "removes what "
+    "it set up. After SIGHUP, SIGKILL or a crash all stays in place and works on; the next lbagent "
+    "takes "
+    "it over without a gap (an upgrade), and lbagent --detach removes it.\n"
+    "Exit codes: 0 removed or left as told; 1 failed; 2 wrong usage.";
+
+// gflags keeps the last of repeated flags; this makes one comma-separated flag of them.
+std::vector<std::string> JoinRepeated(std::vector<std::string> args, const std::string& name) {
+  std::string joined;
+  std::vector<std::string> rest;
+  for (size_t i = 0; i < args.size(); ++i) {
+    const size_t dashes = std::min(args[i].find_first_not_of('-'), args[i].size());
+    const std::string flag = dashes == 1 || dashes == 2 ? args[i].substr(dashes) : "";
+    if (flag.starts_with(name + "=")) {
+      joined += flag.substr(name.size() + 1) + ",";
+    } else if (flag == name && i + 1 < args.size()) {
+      joined += args[++i] + ",";
+    } else {
+      rest.push_back(args[i]);
+    }
+  }
+  if (!joined.empty()) {
+    joined.pop_back();
+    rest.insert(rest.begin() + 1, "--" + name + "=" + joined);
+  }
+  return rest;
+}
+
+std::vector<std::string> Split(const std::string& list) {
+  std::vector<std::string> items;
+  for (size_t from = 0; from < list.size();) {
+    const size_t comma = std::min(list.find(',', from), list.size());
+    if (comma > from) items.push_back(list.substr(from, comma - from));
+    from = comma + 1;
+  }
+  return items;
+}
+
+StatusOr<model::XdpMode> ParseMode(const std::string& text) {
+  for (const auto mode :
+       {model::XdpMode::kNative, model::XdpMode::kGeneric, model::XdpMode::kAuto}) {
+    if (model::ToString(mode) == text) return mode;
+  }
+  return InvalidArgument(fmt::format("--xdp_mode: native, generic or auto, got \"{}\"", text));
+}
+
+StatusOr<Options> ParseOptions() {
+  Options options;
+  options.interfaces = Split(FLAGS_interface);
+  if (options.interfaces.empty()) return InvalidArgument("--interface: give at least one, as eth0");
+  for (const std::string& text : Split(FLAGS_vip)) {
+    auto vip = IpAddress::Parse(text);
+    if (!vip.ok()) return InvalidArgument(fmt::format("--vip {}: {}", text, Message(vip.status())));
+    if (vip->is_unspecified() || vip->is_multicast() || vip->is_loopback() || vip->is_broadcast()) {
+      return InvalidArgument(fmt::format("--vip {}: must be a unicast address", text));
+    }
+    options.vips.push_back(*vip);
+  }
+  if (options.vips.empty()) return InvalidArgument("--vip: give at least one, as 192.0.2.10");
+  LB_ASSIGN_OR_RETURN(options.xdp_mode, ParseMode(FLAGS_xdp_mode));
+  options.pin_path = FLAGS_bpffs;
+  return options;
+}
+
+int LogLibbpf(libbpf_print_level /*level*/, const char* format, va_list arguments) {
+  if (!VLOG_IS_ON(1)) return 0;
+  char line[1024];
+  const int length = vsnprintf(line, sizeof(line), format, arguments);
+  VLOG(1) << line;
+  return length;
+}
+
+void WarnAboutSysctls(const Options& options) {
+  if (std::ranges::none_of(options.vips, &IpAddress::is_v4)) return;
+  for (const std::string& interface : options.interfaces) {
+    for (const auto& warning : CheckSysctls("/proc/sys/net/ipv4/conf", interface)) {
+      LOG(WARNING) << warning;
+    }
+  }
+}
+
+// Returns the signal that ended the run.
+int RunUntilSignal(Agent& agent, int signals) {
+  while (true) {
+    pollfd polled[] = {{signals, POLLIN, 0}, {agent.event_fd(), POLLIN, 0}};
+    if (poll(polled, std::size(polled), -1) < 0) continue;
+    if (polled[1].revents != 0) {
+      if (const Status status = agent.OnEvents(); !status.ok()) LOG(ERROR) << Message(status);
+    }
+    signalfd_siginfo info;
+    if (polled[0].revents != 0 && read(signals, &info, sizeof(info)) == sizeof(info)) {
+      return static_cast<int>(info.ssi_signo);
+    }
+  }
+}
+
+Status Run(const Options& options) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  const UniqueFd signals(signalfd(-1, &set, SFD_CLOEXEC));
+  if (!signals.valid()) return ErrnoStatus(errno, "create a signalfd");
+
+  LB_ASSIGN_OR_RETURN(Agent agent, Agent::Start(options));
+  WarnAboutSysctls(options);
+  LOG(INFO) << fmt::format("serving {} on {}", FLAGS_vip, fmt::join(options.interfaces, ", "));
+
+  const int signal = RunUntilSignal(agent, signals.get());
+  if (const auto counts = agent.ReadCounts(); counts.ok()) {
+    for (const auto& count : *counts) LOG(INFO) << count.outcome << ": " << count.packets;
+  }
+  if (signal == SIGHUP) {
+    LOG(INFO) << "SIGHUP: VIPs and decapsulation stay in place";
+    return OkStatus();
+  }
+  LB_RETURN_IF_ERROR(agent.Detach());
+  LOG(INFO) << "detached, VIPs removed";
+  return OkStatus();
+}
+
+constexpr int kUsageError = 2;
+
+// Prints what went wrong, and returns the exit code.
+int Report(const Status& status) {
+  if (!status.ok()) std::cerr << "lbagent: " << Message(status) << '\n';
+  return status.ok() ? 0 : 1;
+}
+
+int Main(int argc, char** argv) {
+  std::vector<std::string> args(argv, argv + argc);
+  for (const char* name : {"vip", "interface"}) args = JoinRepeated(std::move(args), name);
+  std::vector<char*> pointers;
+  for (std::string& arg : args) pointers.push_back(arg.data());
+  pointers.push_back(nullptr);
+  int count = static_cast<int>(args.size());
+  char** arguments = pointers.data();
+
+  FLAGS_logtostderr = true;
+  gflags::SetUsageMessage(kUsage);
+  gflags::SetVersionString(LBD_VERSION);
+  gflags::ParseCommandLineFlags(&count, &arguments, true);
+  google::InitGoogleLogging(argv[0]);
+  libbpf_set_print(LogLibbpf);
+
+  if (count > 1) {
+    std::cerr << "lbagent: unexpected argument \"" << arguments[1] << "\"; see lbagent --help\n";
+    return kUsageError;
+  }
+  if (FLAGS_detach) return Report(Agent::Detach(FLAGS_bpffs));
+  const auto options = ParseOptions();
+  if (!options.ok()) {
+    Report(options.status());
+    return kUsageError;
+  }
+  return Report(Run(*options));
+}
+
+}  // namespace
+}  // namespace lb::agent
+
+int main(int argc, char** argv) { return lb::agent::Main(argc, argv); }
