@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/client.h"
+
+#include <fmt/format.h>
+#include <grp.h>
+#include <grpcpp/grpcpp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+#include <system_error>
+
+#include "lb/v1/load_balancer_service.grpc.pb.h"
+#include "lbd/base/unique_fd.h"
+
+namespace lb::cli {
+namespace {
+
+constexpr std::string_view kUnixScheme = "unix:";
+constexpr int kMaxMessageBytes = 256 << 20;  // a million reals are about 40 MB
+constexpr int kMaxMetadataBytes = 1 << 20;   // error messages travel in it; gRPC's default is 8 KiB
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& server) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// The error that the kernel gives for connecting to the Unix socket `path`; 0 if there is none.
+int ConnectError(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return ENAMETOOLONG;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return errno;
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0)
+    return errno;
+  return 0;
+}
+
+std::string PermissionHint(const std::string& path) {
+  struct stat file {};
+  if (::stat(path.c_str(), &file) == 0 && file.st_gid != 0) {
+    if (const group* owner = ::getgrgid(file.st_gid)) {
+      return fmt::format("Run lbctl as root or as a member of the group \"{}\".", owner->gr_name);
+    }
+  }
+  return "Run lbctl as root or as a member of the group that owns the socket.";
+}
+
+// Why nobody answers at `server`, and what to do. gRPC's own message buries the cause.
+std::string Unreachable(const std::string& server, const std::string& grpc_message) {
+  std::string cause = grpc_message;
+  std::string advice = "Is lbd running there? Another server: --server ADDRESS or LBCTL_SERVER.";
+  if (server.starts_with(kUnixScheme)) {
+    const std::string path = server.substr(kUnixScheme.size());
+    const int error = ConnectError(path);
+    if (error != 0) cause = std::generic_category().message(error);
+    if (error == EACCES || error == EPERM) {
+      advice = PermissionHint(path);
+    } else {
+      advice =
+          "Is lbd running? Try: pgrep -a lbd. If it listens elsewhere: --server unix:PATH or "
+          "LBCTL_SERVER.";
+    }
+  }
+  return fmt::format("cannot reach lbd at {}: {}. {}", server, cause, advice);
+}
+
+}  // namespace
+
+struct Client::Rpc {
+  std::unique_ptr<v1::LoadBalancer::Stub> stub;
+};
+
+Client::Client(std::string server, std::chrono::milliseconds timeout)
+    : server_(server.starts_with('/') ? std::string(kUnixScheme) + server : std::move(server)),
+      timeout_(timeout),
+      rpc_(new Rpc{v1::LoadBalancer::NewStub(Connect(server_))}) {}
+Client::~Client() = default;
+
+template <typename Response, typename Request, typename Method>
+StatusOr<Response> Client::Invoke(Method method, const Request& request) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + timeout_);
+  Response response;
+  const grpc::Status status = ((*rpc_->stub).*method)(&context, request, &response);
+  if (status.ok()) return response;
+  std::string message = status.error_message();
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+    message = Unreachable(server_, message);
+  } else if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    message = fmt::format(
+        "no answer from lbd at {} within {:g} s. Its log may say why; wait longer with --timeout.",
+        server_, std::chrono::duration<double>(timeout_).count());
+  } else if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+    message = fmt::format(
+        "lbd at {} does not know this request. Compare the versions: lbctl version", server_);
+  }
+  return Status(static_cast<absl::StatusCode>(status.error_code()), message);
+}
+
+using Stub = v1::LoadBalancer::Stub;
+
+StatusOr<v1::ApplyConfigResponse> Client::Call(const v1::ApplyConfigRequest& request) {
+  return Invoke<v1::ApplyConfigResponse>(&Stub::ApplyConfig, request);
+}
+StatusOr<v1::GetConfigResponse> Client::Call(const v1::GetConfigRequest& request) {
+  return Invoke<v1::GetConfigResponse>(&Stub::GetConfig, request);
+}
+StatusOr<v1::AddVipResponse> Client::Call(const v1::AddVipRequest& request) {
+  return Invoke<v1::AddVipResponse>(&Stub::AddVip, request);
+}
+StatusOr<v1::UpdateVipResponse> Client::Call(const v1::UpdateVipRequest& request) {
+  return Invoke<v1::UpdateVipResponse>(&Stub::UpdateVip, request);
+}
+StatusOr<v1::DeleteVipResponse> Client::Call(const v1::DeleteVipRequest& request) {
+  return Invoke<v1::DeleteVipResponse>(&Stub::DeleteVip, request);
+}
+StatusOr<v1::ListVipsResponse> Client::Call(const v1::ListVipsRequest& request) {
+  return Invoke<v1::ListVipsResponse>(&Stub::ListVips, request);
+}
+StatusOr<v1::AddRealResponse> Client::Call(const v1::AddRealRequest& request) {
+  return Invoke<v1::AddRealResponse>(&Stub::AddReal, request);
+}
+StatusOr<v1::UpdateRealResponse> Client::Call(const v1::UpdateRealRequest& request) {
+  return Invoke<v1::UpdateRealResponse>(&Stub::UpdateReal, request);
+}
+StatusOr<v1::DeleteRealResponse> Client::Call(const v1::DeleteRealRequest& request) {
+  return Invoke<v1::DeleteRealResponse>(&Stub::DeleteReal, request);
+}
+StatusOr<v1::ListRealsResponse> Client::Call(const v1::ListRealsRequest& request) {
+  return Invoke<v1::ListRealsResponse>(&Stub::ListReals, request);
+}
+StatusOr<v1::GetStatusResponse> Client::Call(const v1::GetStatusRequest& request) {
+  return Invoke<v1::GetStatusResponse>(&Stub::GetStatus, request);
+}
+StatusOr<v1::GetStatsResponse> Client::Call(const v1::GetStatsRequest& request) {
+  return Invoke<v1::GetStatsResponse>(&Stub::GetStats, request);
+}
+
+}  // namespace lb::cli

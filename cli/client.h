@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "lb/v1/load_balancer_service.pb.h"
+#include "lbd/base/status.h"
+
+namespace lb::cli {
+
+inline constexpr const char* kDefaultServer = "unix:/run/lbd/lbd.sock";
+
+// Speaks lb.v1.LoadBalancer to one lbd. Errors keep the code and the message of the server; those
+// of the connection (UNAVAILABLE, DEADLINE_EXCEEDED) say what to do. Thread-safe.
+class Client {
+ public:
+  // `server` is "unix:PATH", "/PATH" or "HOST:PORT". Connects with the first call; each call may
+  // take `timeout`.
+  Client(std::string server, std::chrono::milliseconds timeout);
+  ~Client();
+
+  const std::string& server() const { return server_; }
+
+  StatusOr<v1::ApplyConfigResponse> Call(const v1::ApplyConfigRequest& request);
+  StatusOr<v1::GetConfigResponse> Call(const v1::GetConfigRequest& request);
+  StatusOr<v1::AddVipResponse> Call(const v1::AddVipRequest& request);
+  StatusOr<v1::UpdateVipResponse> Call(const v1::UpdateVipRequest& request);
+  StatusOr<v1::DeleteVipResponse> Call(const v1::DeleteVipRequest& request);
+  StatusOr<v1::ListVipsResponse> Call(const v1::ListVipsRequest& request);
+  StatusOr<v1::AddRealResponse> Call(const v1::AddRealRequest& request);
+  StatusOr<v1::UpdateRealResponse> Call(const v1::UpdateRealRequest& request);
+  StatusOr<v1::DeleteRealResponse> Call(const v1::DeleteRealRequest& request);
+  StatusOr<v1::ListRealsResponse> Call(const v1::ListRealsRequest& request);
+  StatusOr<v1::GetStatusResponse> Call(const v1::GetStatusRequest& request);
+  StatusOr<v1::GetStatsResponse> Call(const v1::GetStatsRequest& request);
+
+ private:
+  struct Rpc;  // keeps gRPC's headers out of the commands
+
+  template <typename Response, typename Request, typename Method>
+  StatusOr<Response> Invoke(Method method, const Request& request);
+
+  std::string server_;
+  std::chrono::milliseconds timeout_;
+  std::unique_ptr<Rpc> rpc_;
+};
+
+}  // namespace lb::cli

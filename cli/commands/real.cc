@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands/real.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/objects.h"
+#include "lbd/config/document_writer.h"
+
+namespace lb::cli {
+namespace {
+
+std::string Named(const v1::VipKey& vip, const std::string& address) {
+  return fmt::format("real {} of {}", address, ToText(vip));
+}
+
+}  // namespace
+
+Status AddReal(const Session& session, const RealArguments& arguments) {
+  v1::AddRealRequest request;
+  LB_ASSIGN_OR_RETURN(*request.mutable_vip(), ParseVip(arguments.vip));
+  LB_ASSIGN_OR_RETURN(*request.mutable_real(), ParseReal(arguments.address));
+  if (arguments.weight) request.mutable_real()->set_weight(*arguments.weight);
+  if (arguments.down) request.mutable_real()->set_admin_state(v1::ADMIN_STATE_DOWN);
+  LB_ASSIGN_OR_RETURN(const v1::AddRealResponse response, session.client.Call(request));
+  if (session.PrintForScript(response)) return OkStatus();
+  session.io.out << "added " << Named(request.vip(), request.real().address()) << '\n';
+  return OkStatus();
+}
+
+Status UpdateReal(const Session& session, const RealArguments& arguments) {
+  v1::UpdateRealRequest request;
+  LB_ASSIGN_OR_RETURN(*request.mutable_vip(), ParseVip(arguments.vip));
+  LB_ASSIGN_OR_RETURN(*request.mutable_real(), ParseReal(arguments.address));
+  if (arguments.weight) {
+    request.mutable_real()->set_weight(*arguments.weight);
+    request.mutable_update_mask()->add_paths("weight");
+  }
+  if (arguments.state) {
+    LB_ASSIGN_OR_RETURN(const v1::AdminState state, ParseAdminState(*arguments.state));
+    request.mutable_real()->set_admin_state(state);
+    request.mutable_update_mask()->add_paths("admin_state");
+  }
+  LB_ASSIGN_OR_RETURN(const v1::UpdateRealResponse response, session.client.Call(request));
+  if (session.PrintForScript(response)) return OkStatus();
+  session.io.out << "updated " << Named(request.vip(), request.real().address()) << '\n';
+  return OkStatus();
+}
+
+Status DeleteReal(const Session& session, const RealArguments& arguments) {
+  v1::DeleteRealRequest request;
+  LB_ASSIGN_OR_RETURN(*request.mutable_vip(), ParseVip(arguments.vip));
+  request.set_address(arguments.address);
+  const auto response = session.client.Call(request);
+  if (arguments.if_exists && absl::IsNotFound(response.status())) {
+    if (session.PrintForScript(v1::DeleteRealResponse())) return OkStatus();
+    session.io.out << Named(request.vip(), request.address()) << " does not exist\n";
+    return OkStatus();
+  }
+  LB_RETURN_IF_ERROR(response.status());
+  if (session.PrintForScript(*response)) return OkStatus();
+  session.io.out << "deleted " << Named(request.vip(), request.address()) << '\n';
+  return OkStatus();
+}
+
+Status ListReals(const Session& session, const RealArguments& arguments) {
+  std::vector<v1::VipKey> keys;
+  if (!arguments.vip.empty()) {
+    LB_ASSIGN_OR_RETURN(keys.emplace_back(), ParseVip(arguments.vip));
+  } else {
+    LB_ASSIGN_OR_RETURN(const v1::ListVipsResponse vips,
+                        session.client.Call(v1::ListVipsRequest()));
+    for (const v1::Vip& vip : vips.vips()) keys.push_back(KeyOf(vip));
+  }
+  std::vector<std::pair<std::string, v1::ListRealsResponse>> vips;
+  for (const v1::VipKey& key : keys) {
+    v1::ListRealsRequest request;
+    *request.mutable_vip() = key;
+    auto response = session.client.Call(request);
+    // Deleted since the VIPs were listed.
+    if (arguments.vip.empty() && absl::IsNotFound(response.status())) continue;
+    LB_RETURN_IF_ERROR(response.status());
+    vips.emplace_back(ToText(key), *std::move(response));
+  }
+  if (session.format == Format::kTable) {
+    session.io.out << RealTable(vips, /*with_vip=*/true).ToString(session.io.colour);
+    return OkStatus();
+  }
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const auto& [vip, reals] : vips) {
+    for (const v1::RealStatus& real : reals.reals()) {
+      nlohmann::ordered_json row = {{"vip", vip}};
+      row.update(config::ToJson(real, config::Fields::kAll));
+      rows.push_back(std::move(row));
+    }
+  }
+  session.PrintForScript(nlohmann::ordered_json{{"reals", std::move(rows)}});
+  return OkStatus();
+}
+
+Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>& vips,
+                bool with_vip) {
+  std::vector<Column> columns = {{"ADDRESS"},
+                                 {"WEIGHT", Align::kRight},
+                                 {"STATE"},
+                                 {"SLOTS", Align::kRight},
+                                 {"SHARE", Align::kRight},
+                                 {"NEXT HOP"}};
+  if (with_vip) columns.insert(columns.begin(), {"VIP"});
+  Table table(std::move(columns));
+  for (const auto& [vip, reals] : vips) {
+    for (const v1::RealStatus& status : reals.reals()) {
+      const v1::Real& real = status.real();
+      const std::string& problem = status.next_hop_problem();
+      std::vector<Cell> row = {
+          real.address(),
+          fmt::format("{}", WeightOf(real)),
+          IsUp(real) ? Cell("up", Colour::kGreen) : Cell("down", Colour::kYellow),
+          HumanCount(status.slots()),
+          HumanShare(status.slots(), status.ring_slots()),
+          problem.empty() ? Cell("ok", Colour::kGreen) : Cell(problem, Colour::kRed)};
+      if (with_vip) row.insert(row.begin(), vip);
+      table.Add(std::move(row));
+    }
+  }
+  return table;
+}
+
+}  // namespace lb::cli

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/output.h"
+#include "cli/session.h"
+#include "lbd/base/status.h"
+
+namespace lb::cli {
+
+// What follows "lbctl real VERB"; each verb uses the part that it documents.
+struct RealArguments {
+  std::string vip;  // may be empty for ListReals: of all VIPs
+  std::string address;
+  std::optional<uint32_t> weight;
+  std::optional<std::string> state;
+  bool down = false;
+  bool if_exists = false;
+};
+
+Status AddReal(const Session& session, const RealArguments& arguments);
+// Changes what the arguments set and leaves the rest.
+Status UpdateReal(const Session& session, const RealArguments& arguments);
+Status DeleteReal(const Session& session, const RealArguments& arguments);
+Status ListReals(const Session& session, const RealArguments& arguments);
+
+// The reals of each VIP, which is given as text.
+Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>& vips,
+                bool with_vip);
+
+}  // namespace lb::cli

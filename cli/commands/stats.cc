@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands/stats.h"
+
+#include <fmt/format.h>
+
+#include "cli/objects.h"
+#include "cli/output.h"
+
+namespace lb::cli {
+namespace {
+
+Table VipTable(const v1::GetStatsResponse& stats) {
+  Table table({{"VIP"}, {"NAME"}, {"REAL"}, {"PACKETS", Align::kRight}, {"BYTES", Align::kRight}});
+  for (const v1::VipStats& vip : stats.vips()) {
+    table.Add({ToText(vip.vip()), vip.name(), "all", HumanCount(vip.total().packets()),
+               HumanBytes(vip.total().bytes())});
+    for (const v1::RealStats& real : vip.reals()) {
+      table.Add({"", "", real.address(), HumanCount(real.counter().packets()),
+                 HumanBytes(real.counter().bytes())});
+    }
+  }
+  return table;
+}
+
+Table VerdictTable(const v1::GetStatsResponse& stats, bool all) {
+  Table table({{"VERDICT"}, {"ACTION"}, {"PACKETS", Align::kRight}, {"MEANING"}});
+  for (const v1::VerdictStats& verdict : stats.verdicts()) {
+    if (!all && verdict.packets() == 0) continue;
+    const Colour colour = verdict.action() == "drop" ? Colour::kRed : Colour::kNone;
+    table.Add({verdict.verdict(), Cell(verdict.action(), colour), HumanCount(verdict.packets()),
+               verdict.description()});
+  }
+  return table;
+}
+
+// Leaves only the counters of `vip`.
+Status KeepOnly(const v1::VipKey& vip, v1::GetStatsResponse& stats) {
+  v1::GetStatsResponse kept;
+  for (const v1::VipStats& other : stats.vips()) {
+    if (SameVip(other.vip(), vip)) *kept.add_vips() = other;
+  }
+  if (kept.vips().empty()) {
+    return NotFound(fmt::format("there is no VIP {}; see: lbctl vip list", ToText(vip)));
+  }
+  stats = std::move(kept);
+  return OkStatus();
+}
+
+}  // namespace
+
+Status ShowStats(const Session& session, const StatsArguments& arguments) {
+  LB_ASSIGN_OR_RETURN(v1::GetStatsResponse stats, session.client.Call(v1::GetStatsRequest()));
+  if (!arguments.vip.empty()) {
+    LB_ASSIGN_OR_RETURN(const v1::VipKey vip, ParseVip(arguments.vip));
+    LB_RETURN_IF_ERROR(KeepOnly(vip, stats));
+  }
+  if (session.PrintForScript(stats)) return OkStatus();
+  session.io.out << VipTable(stats).ToString(session.io.colour);
+  if (arguments.vip.empty()) {
+    session.io.out << '\n' << VerdictTable(stats, arguments.all).ToString(session.io.colour);
+  }
+  return OkStatus();
+}
+
+}  // namespace lb::cli

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/session.h"
+#include "lbd/base/status.h"
+
+namespace lb::cli {
+
+// What follows "lbctl vip VERB"; each verb uses the part that it documents.
+struct VipArguments {
+  std::string vip;
+  std::optional<std::string> name;
+  std::optional<std::string> ring;
+  std::optional<uint32_t> ring_bits;
+  std::vector<std::string> reals;
+  bool if_exists = false;
+};
+
+Status AddVip(const Session& session, const VipArguments& arguments);
+// Changes what the arguments set and leaves the rest.
+Status UpdateVip(const Session& session, const VipArguments& arguments);
+Status DeleteVip(const Session& session, const VipArguments& arguments);
+Status ListVips(const Session& session);
+Status ShowVip(const Session& session, const VipArguments& arguments);
+
+}  // namespace lb::cli

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/objects.h"
+
+#include <fmt/format.h>
+
+#include "lbd/config/field_names.h"
+#include "lbd/config/scalar.h"
+#include "lbd/model/limits.h"
+#include "lbd/model/vip.h"
+
+namespace lb::cli {
+namespace {
+
+template <typename Enum>
+StatusOr<Enum> ParseEnum(const google::protobuf::EnumDescriptor& type, std::string_view text) {
+  const auto* value = config::FindValue(type, text);
+  if (value == nullptr || value->number() == 0) {
+    return InvalidArgument(fmt::format(
+        "want one of {}, got {}", fmt::join(config::ShortNames(type), ", "), config::Quote(text)));
+  }
+  return static_cast<Enum>(value->number());
+}
+
+Status SetRealOption(std::string_view name, std::string_view value, v1::Real& real) {
+  if (name == "weight") {
+    const auto weight = config::ParseNumber<uint32_t>(value);
+    if (!weight || *weight > model::kMaxWeight) {
+      return InvalidArgument(
+          fmt::format("weight: want 0..{}, got {}", model::kMaxWeight, config::Quote(value)));
+    }
+    real.set_weight(*weight);
+    return OkStatus();
+  }
+  if (name == "state") {
+    const auto state = ParseAdminState(value);
+    if (!state.ok()) return Annotate(state.status(), "state");
+    real.set_admin_state(*state);
+    return OkStatus();
+  }
+  return InvalidArgument(fmt::format(
+      "{}: unknown; write a real as ADDRESS[,weight=N][,state=up|down]", config::Quote(name)));
+}
+
+// Cuts `text` at the first `separator` and returns what is before it.
+std::string_view TakeUntil(char separator, std::string_view& text) {
+  const size_t end = text.find(separator);
+  const std::string_view head = text.substr(0, end);
+  text = end == std::string_view::npos ? "" : text.substr(end + 1);
+  return head;
+}
+
+}  // namespace
+
+StatusOr<v1::VipKey> ParseVip(std::string_view text) {
+  LB_ASSIGN_OR_RETURN(const model::VipKey key, model::VipKey::Parse(text));
+  v1::VipKey vip;
+  vip.set_address(key.address.ToString());
+  if (key.port == 0) {
+    vip.set_any_port(true);
+  } else {
+    vip.set_port(key.port);
+  }
+  vip.set_protocol(key.protocol == model::Protocol::kUdp ? v1::PROTOCOL_UDP : v1::PROTOCOL_TCP);
+  return vip;
+}
+
+StatusOr<v1::Real> ParseReal(std::string_view text) {
+  v1::Real real;
+  LB_ASSIGN_OR_RETURN(const IpAddress address, IpAddress::Parse(TakeUntil(',', text)));
+  real.set_address(address.ToString());
+  while (!text.empty()) {
+    std::string_view value = TakeUntil(',', text);
+    const std::string_view name = TakeUntil('=', value);
+    LB_RETURN_IF_ERROR(SetRealOption(name, value, real));
+  }
+  return real;
+}
+
+StatusOr<v1::RingScheme> ParseRingScheme(std::string_view text) {
+  return ParseEnum<v1::RingScheme>(*v1::RingScheme_descriptor(), text);
+}
+
+StatusOr<v1::AdminState> ParseAdminState(std::string_view text) {
+  return ParseEnum<v1::AdminState>(*v1::AdminState_descriptor(), text);
+}
+
+v1::VipKey KeyOf(const v1::Vip& vip) {
+  v1::VipKey key;
+  key.set_address(vip.address());
+  if (vip.has_port()) key.set_port(vip.port());
+  key.set_any_port(vip.any_port());
+  key.set_protocol(vip.protocol());
+  return key;
+}
+
+bool SameVip(const v1::VipKey& a, const v1::VipKey& b) { return ToText(a) == ToText(b); }
+
+std::string ToText(const v1::VipKey& vip) {
+  model::VipKey key;
+  if (const auto address = IpAddress::Parse(vip.address()); address.ok()) key.address = *address;
+  key.port = static_cast<uint16_t>(vip.any_port() ? 0 : vip.port());
+  if (vip.protocol() == v1::PROTOCOL_UDP) key.protocol = model::Protocol::kUdp;
+  return key.ToString();
+}
+
+std::string ToText(const v1::Ring& ring) {
+  const std::string scheme = ring.scheme() == v1::RING_SCHEME_MAGLEV ? "maglev" : "rendezvous";
+  return ring.has_bits() ? fmt::format("{} 2^{}", scheme, ring.bits()) : scheme;
+}
+
+std::string ToText(v1::XdpMode mode) {
+  const auto* value = v1::XdpMode_descriptor()->FindValueByNumber(mode);
+  return value != nullptr ? config::ShortName(*value) : fmt::format("{}", static_cast<int>(mode));
+}
+
+uint32_t WeightOf(const v1::Real& real) {
+  return real.has_weight() ? real.weight() : model::Real{}.weight;
+}
+
+bool IsUp(const v1::Real& real) { return real.admin_state() != v1::ADMIN_STATE_DOWN; }
+
+}  // namespace lb::cli

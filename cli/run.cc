@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/run.h"
+
+#include <fmt/format.h>
+#include <sys/un.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+
+#include "cli/commands/config.h"
+#include "cli/commands/real.h"
+#include "cli/commands/stats.h"
+#include "cli/commands/status.h"
+#include "cli/commands/version.h"
+#include "cli/commands/vip.h"
+#include "cli/completion.h"
+#include "cli/objects.h"
+#include "lbd/base/ip_address.h"
+#include "lbd/config/suggestion.h"
+#include "lbd/model/limits.h"
+
+// The command table, and the only place that includes CLI11 (5 s of compile time).
+namespace lb::cli {
+namespace {
+
+constexpr std::string_view kCompleteCommand = "__complete";
+constexpr std::chrono::milliseconds kCompletionTimeout{1000};
+
+constexpr const char* kFooter = R"(
+A VIP is written 203.0.113.10:80/tcp, [2001:db8::1]:443/udp or, for all ports, 203.0.113.10:any/tcp.
+
+Exit codes:
+  0  done
+  1  refused: bad input, not found, already there, a limit; the message says what to change
+  2  wrong command line
+  3  cannot reach lbd
+  4  anything else
+
+Environment:
+  LBCTL_SERVER  as --server
+  NO_COLOR      when set, no colours)";
+
+constexpr const char* kCommandFooter = R"(
+Options of every command, and the exit codes: lbctl --help)";
+
+// A check for CLI11 from one of our parsers: the empty string means good.
+template <typename Parse>
+CLI::Validator Check(Parse parse) {
+  return CLI::Validator(
+      [parse](std::string& text) {
+        const auto value = parse(text);
+        return value.ok() ? std::string() : Message(value.status());
+      },
+      "");
+}
+
+// Of Unix sockets the kernel allows 107 characters, of which gRPC complains at length.
+StatusOr<std::string> CheckServer(const std::string& server) {
+  const size_t path = server.starts_with("unix:") ? 5 : 0;
+  if (server.size() == path) return InvalidArgument("want unix:PATH or HOST:PORT");
+  if ((path > 0 || server.starts_with('/')) &&
+      server.size() - path >= sizeof(sockaddr_un::sun_path)) {
+    return InvalidArgument("the path of the socket is too long");
+  }
+  return server;
+}
+
+class CommandLine {
+ public:
+  CommandLine() : app_("Controls lbd, the XDP load balancer.", "lbctl") {
+    app_.footer(kFooter);
+    app_.fallthrough();
+    app_.require_subcommand(1);
+    app_.set_help_flag("-h,--help", "Print this help");
+    app_.set_version_flag("--version", std::string("lbctl ") + kVersion,
+                          "Print the version of lbctl");
+    app_.add_option("--server", server_, "Where lbd listens: unix:PATH, or HOST:PORT (plaintext)")
+        ->envname("LBCTL_SERVER")
+        ->capture_default_str()
+        ->check(Check(CheckServer))
+        ->type_name("ADDRESS");
+    app_.add_option("--timeout", timeout_, "Seconds that lbd may take to answer")
+        ->capture_default_str()
+        ->check(CLI::Range(0.001, 86400.0).description(""))
+        ->type_name("SECONDS");
+    app_.add_option("-o,--output", format_, "Print tables for people, or JSON or YAML for scripts")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"table", "json", "yaml"}))
+        ->type_name("FORMAT");
+    AddStatus();
+    AddVip();
+    AddReal();
+    AddConfig();
+    AddStats();
+    AddVersion();
+    AddCompletion();
+  }
+
+  int Run(int argc, const char* const* argv, const Io& io) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      if (error.get_exit_code() == 0) {  // --help, --version
+        app_.exit(error, io.out, io.err);
+        return kDone;
+      }
+      io.err << fmt::format("lbctl: {}\nTry: {} --help\n", Explain(error), CommandPath());
+      return kUsage;
+    }
+    Client client(server_, std::chrono::milliseconds(std::llround(timeout_ * 1000)));
+    static const std::map<std::string, Format> kFormats = {
+        {"table", Format::kTable}, {"json", Format::kJson}, {"yaml", Format::kYaml}};
+    const Status status = action_({client, io, kFormats.at(format_)});
+    if (!status.ok()) io.err << "lbctl: " << Message(status) << '\n';
+    return ToExitCode(status);
+  }
+
+  int Complete(const std::vector<std::string>& words, const Io& io) const {
+    const auto source = [](const CompletionRequest& request) {
+      return CandidatesFromServer(request);
+    };
+    for (const std::string& word : cli::Complete(Describe(app_), words, source)) {
+      io.out << word << '\n';
+    }
+    return kDone;
+  }
+
+ private:
+  using Action = std::function<Status(const Session&)>;
+
+  CLI::App& AddCommand(CLI::App& parent, const char* name, const char* description, Action action) {
+    CLI::App* command = parent.add_subcommand(name, description);
+    command->footer(kCommandFooter);
+    command->callback([this, action] { action_ = action; });
+    return *command;
+  }
+
+  static CLI::App& AddNoun(CLI::App& parent, const char* name, const char* description) {
+    CLI::App* noun = parent.add_subcommand(name, description);
+    noun->footer(kCommandFooter);
+    noun->require_subcommand(1);
+    return *noun;
+  }
+
+  void AddStatus() {
+    AddCommand(app_, "status", "Show the state of lbd and what is wrong with it", ShowStatus);
+  }
+
+  CLI::Option* AddVipPosition(CLI::App& command, std::string& vip) {
+    return command.add_option("VIP", vip, "Such as 203.0.113.10:80/tcp")
+        ->required()
+        ->check(Check(ParseVip))
+        ->type_name("");
+  }
+
+  void AddVip() {
+    CLI::App& noun = AddNoun(app_, "vip", "Virtual IP addresses");
+    VipArguments& vip = vip_;
+    CLI::App& add = AddCommand(noun, "add", "Add a VIP",
+                               [&vip](const Session& s) { return cli::AddVip(s, vip); });
+    AddVipPosition(add, vip.vip);
+    AddVipOptions(add, "Its reals");
+    CLI::App& update = AddCommand(noun, "update", "Change a VIP; what is not named stays",
+                                  [&vip](const Session& s) { return cli::UpdateVip(s, vip); });
+    AddVipPosition(update, vip.vip);
+    CLI::App& changes = *update.add_option_group("Changes");
+    AddVipOptions(changes, "The reals to have from now on");
+    changes.require_option(1, 0);
+    CLI::App& remove = AddCommand(noun, "delete", "Delete a VIP and its reals",
+                                  [&vip](const Session& s) { return cli::DeleteVip(s, vip); });
+    AddVipPosition(remove, vip.vip);
+    remove.add_flag("--if-exists", vip.if_exists, "Succeed when it does not exist");
+    AddCommand(noun, "list", "List all VIPs", cli::ListVips);
+    CLI::App& show = AddCommand(noun, "show", "Show one VIP and its reals",
+                                [&vip](const Session& s) { return cli::ShowVip(s, vip); });
+    AddVipPosition(show, vip.vip);
+  }
+
+  void AddVipOptions(CLI::App& command, const std::string& about_reals) {
+    command.add_option("--name", vip_.name, "A label for people")->type_name("TEXT");
+    command.add_option("--ring", vip_.ring, "How flows are spread over the reals")
+        ->check(CLI::IsMember({"rendezvous", "maglev"}))
+        ->type_name("SCHEME");
+    command
+        .add_option("--ring-bits", vip_.ring_bits, "2^BITS slots; default by the number of reals")
+        ->check(CLI::Range(model::kMinRingBits, model::kMaxRingBits)
+                    .description(fmt::format("{}..{}", model::kMinRingBits, model::kMaxRingBits)))
+        ->type_name("BITS");
+    command
+        .add_option("--real", vip_.reals,
+                    about_reals + ": ADDRESS[,weight=N][,state=up|down]; once for each")
+        ->take_all()
+        ->expected(1)
+        ->check(Check(ParseReal))
+        ->type_name("REAL");
+  }
+
+  void AddReal() {
+    CLI::App& noun = AddNoun(app_, "real", "Real servers of a VIP");
+    RealArguments& real = real_;
+    CLI::App& add = AddCommand(noun, "add", "Add a real to a VIP",
+                               [&real](const Session& s) { return cli::AddReal(s, real); });
+    AddRealPositions(add);
+    AddWeight(add);
+    add.add_flag("--down", real.down, "Let it take no traffic yet");
+    CLI::App& update = AddCommand(noun, "update", "Change a real; what is not named stays",
+                                  [&real](const Session& s) { return cli::UpdateReal(s, real); });
+    AddRealPositions(update);
+    CLI::App& changes = *update.add_option_group("Changes");
+    AddWeight(changes);
+    changes.add_option("--state", real.state, "Whether it takes traffic")
+        ->check(CLI::IsMember({"up", "down"}))
+        ->type_name("STATE");
+    changes.require_option(1, 0);
+    CLI::App& remove = AddCommand(noun, "delete", "Delete a real of a VIP",
+                                  [&real](const Session& s) { return cli::DeleteReal(s, real); });
+    AddRealPositions(remove);
+    remove.add_flag("--if-exists", real.if_exists, "Succeed when it does not exist");
+    CLI::App& list = AddCommand(noun, "list", "List the reals of one VIP or of all",
+                                [&real](const Session& s) { return cli::ListReals(s, real); });
+    AddVipPosition(list, real.vip)->required(false);
+  }
+
+  void AddRealPositions(CLI::App& command) {
+    AddVipPosition(command, real_.vip);
+    command.add_option("ADDRESS", real_.address, "Of the real, such as 10.0.0.1")
+        ->required()
+        ->check(Check(IpAddress::Parse))
+        ->type_name("");
+  }
+
+  void AddWeight(CLI::App& command) {
+    command.add_option("--weight", real_.weight, "Share of the traffic; default 100, 0 for none")
+        ->check(CLI::Range(uint32_t{0}, model::kMaxWeight)
+                    .description(fmt::format("0..{}", model::kMaxWeight)))
+        ->type_name("N");
+  }
+
+  void AddConfig() {
+    CLI::App& noun = AddNoun(app_, "config", "The whole configuration");
+    ConfigArguments& config = config_;
+    CLI::App& apply =
+        AddCommand(noun, "apply", "Make a YAML or JSON document the whole configuration",
+                   [&config](const Session& s) { return ApplyConfig(s, config); });
+    apply.add_option("FILE", config.file, "The document; - is the standard input")
+        ->required()
+        ->type_name("");
+    apply.add_flag("--dry-run", config.dry_run, "Check it and show what would change");
+    AddCommand(noun, "get", "Print the configuration in force, as YAML or with -o json",
+               cli::GetConfig);
+  }
+
+  void AddStats() {
+    StatsArguments& stats = stats_;
+    CLI::App& command = AddCommand(app_, "stats", "Show the counters since the program was loaded",
+                                   [&stats](const Session& s) { return ShowStats(s, stats); });
+    AddVipPosition(command, stats.vip)->required(false);
+    command.add_flag("--all", stats.all, "Also show verdicts that no packet got");
+  }
+
+  void AddVersion() {
+    AddCommand(app_, "version", "Show the versions of lbctl and lbd", ShowVersion);
+  }
+
+  void AddCompletion() {
+    CLI::App& command =
+        AddCommand(app_, "completion", "Print a script that teaches a shell to complete lbctl",
+                   [this](const Session& session) {
+                     session.io.out << *CompletionScript(shell_);
+                     return OkStatus();
+                   });
+    command.add_option("SHELL", shell_, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+        ->type_name("");
+  }
+
+  // The innermost command that was named.
+  const CLI::App* Innermost() const {
+    const CLI::App* command = &app_;
+    while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+    return command;
+  }
+
+  std::string CommandPath() const {
+    std::string path;
+    for (const CLI::App* command = Innermost(); command != nullptr;
+         command = command->get_parent()) {
+      path = command->get_name() + (path.empty() ? "" : " ") + path;
+    }
+    return path;
+  }
+
+  std::string Explain(const CLI::ParseError& error) const {
+    std::vector<std::string> verbs;
+    for (const CLI::App* command :
+         Innermost()->get_subcommands([](const CLI::App*) { return true; })) {
+      if (!command->get_name().empty()) verbs.push_back(command->get_name());
+    }
+    if (verbs.empty()) return error.what();
+    const std::vector<std::string> rest = app_.remaining(/*recurse=*/true);
+    const auto word = std::ranges::find_if(rest, [](const auto& w) { return !w.starts_with('-'); });
+    if (word == rest.end()) {
+      return rest.empty() ? fmt::format("a command is missing: {}", fmt::join(verbs, ", "))
+                          : error.what();
+    }
+    const auto suggestion = config::Suggest(*word, verbs);
+    return fmt::format("unknown command \"{}\"; {}", *word,
+                       suggestion ? fmt::format("did you mean \"{}\"?", *suggestion)
+                                  : fmt::format("known: {}", fmt::join(verbs, ", ")));
+  }
+
+  // The choices that CLI::IsMember adds to a type name: "FORMAT:{table,json,yaml}".
+  static std::vector<std::string> Choices(const CLI::Option& option) {
+    const std::string type = option.get_type_name();
+    const size_t begin = type.find('{');
+    if (begin == std::string::npos) return {};
+    return CLI::detail::split(type.substr(begin + 1, type.rfind('}') - begin - 1), ',');
+  }
+
+  static void DescribeOptions(const CLI::App& app, CommandNode& node) {
+    for (const CLI::Option* option : app.get_options()) {
+      const std::vector<std::string> choices = Choices(*option);
+      if (option->get_positional()) {
+        node.positionals.push_back(choices.empty() ? option->get_name()
+                                                   : fmt::format("{}", fmt::join(choices, "|")));
+        continue;
+      }
+      CommandNode::Option& described = node.options.emplace_back();
+      for (const std::string& name : option->get_snames()) described.names.push_back("-" + name);
+      for (const std::string& name : option->get_lnames()) described.names.push_back("--" + name);
+      described.takes_value = option->get_items_expected_min() > 0;
+      described.choices = choices;
+    }
+  }
+
+  static CommandNode Describe(const CLI::App& app) {
+    CommandNode node;
+    node.name = app.get_name();
+    DescribeOptions(app, node);
+    for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
+      if (child->get_name().empty()) {  // an option group
+        DescribeOptions(*child, node);
+      } else {
+        node.commands.push_back(Describe(*child));
+      }
+    }
+    return node;
+  }
+
+  static std::vector<std::string> CandidatesFromServer(const CompletionRequest& request) {
+    const auto server = request.options.find("--server");
+    const char* environment = std::getenv("LBCTL_SERVER");
+    Client client(server != request.options.end() ? server->second
+                  : environment != nullptr        ? environment
+                                                  : kDefaultServer,
+                  kCompletionTimeout);
+    std::vector<std::string> words;
+    if (request.positional == "VIP") {
+      const auto vips = client.Call(v1::ListVipsRequest());
+      if (!vips.ok()) return {};
+      for (const v1::Vip& vip : vips->vips()) words.push_back(ToText(KeyOf(vip)));
+    } else if (request.positional == "ADDRESS") {
+      const auto vip = ParseVip(request.given.front());
+      if (!vip.ok()) return {};
+      v1::ListRealsRequest list;
+      *list.mutable_vip() = *vip;
+      const auto reals = client.Call(list);
+      if (!reals.ok()) return {};
+      for (const v1::RealStatus& real : reals->reals()) words.push_back(real.real().address());
+    }
+    return words;
+  }
+
+  CLI::App app_;
+  std::string server_ = kDefaultServer;
+  double timeout_ = 30;
+  std::string format_ = "table";
+  std::string shell_;
+  VipArguments vip_;
+  RealArguments real_;
+  ConfigArguments config_;
+  StatsArguments stats_;
+  Action action_;
+};
+
+}  // namespace
+
+ExitCode ToExitCode(const Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return kDone;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+      return kUnreachable;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kUnimplemented:
+      return kRefused;
+    default:  // the enum is not ours and may grow
+      return kOther;
+  }
+}
+
+int Run(int argc, const char* const* argv, const Io& io) {
+  CommandLine command_line;
+  if (argc > 1 && argv[1] == kCompleteCommand) {
+    return command_line.Complete({argv + 2, argv + argc}, io);
+  }
+  return command_line.Run(argc, argv, io);
+}
+
+}  // namespace lb::cli
