@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which real a connection goes to."""
+
+import collections
+import math
+import signal
+import struct
+
+from actors import VIP4, config, lbctl, request_many, url, verdicts, vip, write_config
+from harness import expect, expect_served, scenario, serving_lab, with_both_vips
+from lab import wait_until
+
+
+@scenario
+def spread():
+    """1000 connections spread as the weights say."""
+    weights = {"real1": 100, "real2": 200, "real3": 300}
+    count = 1000
+
+    def document(lab):
+        return config(vip(VIP4, {real.ip4: weights[real.name] for real in lab.reals}))
+
+    with serving_lab(document) as lab:
+        answers = expect_served(lab, VIP4, count).answers
+    expected = {name: count * weight / sum(weights.values()) for name, weight in weights.items()}
+    chi_square = sum((answers[name] - n) ** 2 / n for name, n in expected.items())
+    # With 2 degrees of freedom, chance alone exceeds this once in a million runs.
+    limit = -2 * math.log(1e-6)
+    expect(chi_square < limit, f"{dict(answers)} for weights {weights}: chi-square {chi_square:.1f}")
+    return {**{name: answers[name] for name in weights}, "chi_square": f"{chi_square:.2f}",
+            "limit": f"{limit:.1f}"}
+
+
+def _read(capture):
+    """(client port, sequence number, is a SYN) of each IPIP packet with IPv4 and TCP inside."""
+    data = capture.read_bytes()
+    offset = 24
+    while offset + 16 <= len(data):
+        (length,) = struct.unpack_from("=I", data, offset + 8)
+        frame = data[offset + 16:offset + 16 + length]
+        inner = 14 + 20
+        tcp = inner + (frame[inner] & 15) * 4
+        port, _, sequence, _, _, flags = struct.unpack_from("!HHIIBB", frame, tcp)
+        yield port, sequence, bool(flags & 2)
+        offset += 16 + length
+
+
+def _wait_settled(files):
+    """Waits until none of the files grows any more."""
+    sizes = []
+
+    def settled():
+        sizes.append([file.stat().st_size for file in files])
+        return len(sizes) > 1 and sizes[-1] == sizes[-2]
+    wait_until(settled, 10, "the captures end", interval=0.2)
+
+
+@scenario
+def one_real():
+    """All packets of a connection go to the same real, seen on the reals' links."""
+    connections, upload_kib = 200, 100
+    with with_both_vips() as lab:
+        captures, processes = {}, []
+        for real in lab.reals:
+            captures[real.name] = lab.dir / f"{real.name}.pcap"
+            capture = lab.router.start(f"tcpdump-{real.name}",
+                                       ["tcpdump", "-i", f"to-{real.name}", "-s", "128", "-U", "-B", "16384",
+                                        "--immediate-mode", "-Z", "root", "-w", captures[real.name], "ip proto 4"])
+            wait_until(lambda tool=capture: "listening on" in tool.output(), 5, "tcpdump starts")
+            processes.append(capture)
+        body = lab.dir / "body"
+        body.write_bytes(bytes(upload_kib << 10))
+        lines = []
+        for _ in range(connections):
+            lines += [f'url = "{url(VIP4, "/upload")}"', f'data-binary = "@{body}"', "silent",
+                      "no-progress-meter", 'output = "/dev/null"', 'header = "Connection: close"',
+                      "max-time = 20", 'write-out = "%{http_code}\\n"', "next"]
+        done = lab.client.run(["curl", "--parallel", "--parallel-immediate", "--parallel-max", "64",
+                               "--config", "-"], stdin="\n".join(lines[:-1]), timeout=60, check=False)
+        good = done.stdout.split().count("200")
+        expect(good == connections, f"{connections - good} of {connections} uploads failed {done.stderr}")
+        _wait_settled(captures.values())
+        for capture in processes:
+            capture.stop(signal.SIGINT)
+            expect("\n0 packets dropped by kernel" in capture.output(), f"incomplete: {capture.output()}")
+        reals_of = collections.defaultdict(set)
+        opened, packets = set(), 0
+        for name, path in captures.items():
+            for port, sequence, syn in _read(path):
+                reals_of[port].add(name)
+                packets += 1
+                if syn:
+                    opened.add((port, sequence))
+    # A client port that is used again is the same flow to the load balancer.
+    torn = {port: names for port, names in reals_of.items() if len(names) > 1}
+    expect(not torn, f"connections (client ports) that reached several reals: {torn}")
+    expect(len(opened) == connections, f"{len(opened)} connections seen on the reals' links, not {connections}")
+    expect(packets > 10 * connections, f"only {packets} packets captured")
+    return {"connections": connections, "packets": packets, "torn": 0}
+
+
+@scenario
+def no_real():
+    """Without a usable real a VIP stops at once, and starts again at once."""
+    with with_both_vips() as lab:
+        full = lab.dir / "lbd.yaml"
+        figures = {}
+        for case, reals in (("deleted", {}), ("weight_0", {real.ip4: 0 for real in lab.reals})):
+            expect_served(lab, VIP4)
+            before = verdicts(lab).get("no_real", 0)
+            lbctl(lab, "config", "apply", write_config(lab, config(vip(VIP4, reals)), f"{case}.yaml"))
+            result = request_many(lab.client, VIP4, 3, flags=["--connect-timeout", "0.5"])
+            expect(result.failures == 3, f"{case}: {dict(result.answers)} still answered")
+            figures[case] = verdicts(lab)["no_real"] - before
+            expect(figures[case] >= 3, f"{case}: no_real grew by {figures[case]} only")
+            lbctl(lab, "config", "apply", full)
+        expect_served(lab, VIP4)
+        return figures
