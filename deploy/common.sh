@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # Sourced by deploy/quickstart and tests/run: steps with times, packages, builds.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 step_number=0
-steps_total=?
+steps_total='?'
 
 seconds() { awk "BEGIN { printf \"%.1f s\", $EPOCHREALTIME - $1 }"; }
 
-# step TITLE COMMAND...: runs it with its output in a log; a failure shows the end of that and exits.
+# step TITLE COMMAND...: runs it with its output in a log; a failure shows its end and exits.
 step() {
   local title=$1 start=$EPOCHREALTIME log line pid
   shift
@@ -19,7 +20,8 @@ step() {
   printf '%s' "$line"
   if [[ -t 1 ]]; then
     while kill -0 "$pid" 2>/dev/null; do
-      printf '\r%s %s  %.40s\e[K' "$line" "$(seconds "$start")" "$(tail -n 1 "$log" | tr -dc '[:print:]')"
+      printf '\r%s %s  %.40s\e[K' "$line" "$(seconds "$start")" \
+        "$(tail -n 1 "$log" | tr -dc '[:print:]')"
       sleep 0.2
     done
     printf '\r%s\e[K' "$line"
@@ -54,7 +56,7 @@ packages() {
   done <"$root/deploy/packages"
 }
 
-# install_packages SECTION...: installs what is missing, without questions and without starting services.
+# install_packages SECTION...: installs what is missing; asks nothing, starts no services.
 install_packages() {
   local name missing=() policy=/usr/sbin/policy-rc.d
   for name in $(packages "$@"); do

@@ -60,6 +60,10 @@ Status ApplyConfig(const Session& session, const ConfigArguments& arguments) {
   if (session.PrintForScript(*response)) return OkStatus();
   for (const std::string& change : response->changes()) session.io.out << change << '\n';
   const int changes = response->changes_size();
+  if (changes == 0) {
+    session.io.out << "nothing to change\n";
+    return OkStatus();
+  }
   const std::string count = fmt::format("{} change{}", changes, changes == 1 ? "" : "s");
   if (arguments.dry_run) {
     session.io.out << fmt::format("valid; would make {}\n", count);

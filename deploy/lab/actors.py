@@ -3,6 +3,7 @@
 
 import collections
 import json
+import math
 import os
 import socket
 
@@ -88,8 +89,8 @@ def agent_pins(node):
 def decap_counts(node):
     """Packets by outcome, from the pinned map of lbagent."""
     names = ("passed", "v4", "v6", "malformed", "fragment")
-    dump = json.loads(run(["bpftool", "-j", "map", "dump", "pinned", agent_pins(node) / "lb_decap_count"],
-                          env=SBIN).stdout)
+    dump = json.loads(run(["bpftool", "-j", "map", "dump", "pinned",
+                           agent_pins(node) / "lb_decap_count"], env=SBIN).stdout)
     counts = {}
     for name, entry in zip(names, dump):
         counts[name] = sum(cpu["value"] for cpu in entry["formatted"]["values"])
@@ -118,17 +119,16 @@ def config(*vips, interfaces=("eth0",), **settings):
 
 def vip(address, reals, protocol="tcp", port=80, **fields):
     """A VIP of a document. `reals`: addresses, or {address: weight}."""
-    weights = reals if isinstance(reals, dict) else dict.fromkeys(reals)
-    return {"address": address, **({"any_port": True} if port is None else {"port": port}),
-            "protocol": protocol, **fields,
-            "reals": [{"address": address, **({} if weight is None else {"weight": weight})}
-                      for address, weight in weights.items()]}
+    weights = reals if isinstance(reals, dict) else dict.fromkeys(reals, 100)
+    return {"address": address, "port": port, "protocol": protocol, **fields,
+            "reals": [{"address": real, "weight": weight} for real, weight in weights.items()]}
 
 
 def write_config(lab, document, name="lbd.yaml"):
     """Writes a document; JSON is YAML."""
     path = lab.dir / name
-    path.write_text(document if isinstance(document, str) else json.dumps(document, indent=2) + "\n")
+    text = document if isinstance(document, str) else json.dumps(document, indent=2) + "\n"
+    path.write_text(text)
     return path
 
 
@@ -188,3 +188,13 @@ def request_many(client, address, count, parallel=1, path="/", flags=()):
                 seconds.append(float(took))
     return Requests(answers, count - sum(answers.values()), seconds,
                     "\n".join(done.stderr.splitlines()[:5]))
+
+
+def chi_square(answers, weights):
+    """How far answers by real are from the weights of three reals, and the bound on that which chance
+    alone exceeds once in a million runs."""
+    assert len(weights) == 3  # the closed form of the bound is that of 2 degrees of freedom
+    scale = sum(answers.values()) / sum(weights.values())
+    distance = sum((answers[name] - weight * scale) ** 2 / (weight * scale)
+                   for name, weight in weights.items())
+    return distance, -2 * math.log(1e-6)

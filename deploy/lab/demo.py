@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demonstration behind deploy/quickstart: demo.py --stay|--check|down LAB [STEP TOTAL]."""
 
-import math
 import os
 import secrets
 import signal
@@ -54,9 +53,11 @@ class Steps:
 
 def config_text(lab):
     def reals(attribute):
-        return "\n".join(f'      - {{address: "{getattr(real, attribute)}", weight: {WEIGHTS[real.name]}}}'
-                         for real in lab.reals)
-    return CONFIG.format(key=secrets.token_hex(16), vip4=VIP4, vip6=VIP6, reals4=reals("ip4"), reals6=reals("ip6"))
+        return "\n".join(
+            f'      - {{address: "{getattr(real, attribute)}", weight: {WEIGHTS[real.name]}}}'
+            for real in lab.reals)
+    return CONFIG.format(key=secrets.token_hex(16), vip4=VIP4, vip6=VIP6,
+                         reals4=reals("ip4"), reals6=reals("ip6"))
 
 
 def start_reals(lab):
@@ -78,19 +79,18 @@ def print_table(lab, results):
     for real in lab.reals:
         print(f"  {real.name:<8}{WEIGHTS[real.name]:>8}" +
               "".join(f"{result.answers[real.name]:>20}" for result in results.values()))
-    print(f"  {'failed':<8}{'':>8}" + "".join(f"{result.failures:>20}" for result in results.values()))
+    print(f"  {'failed':<8}{'':>8}" +
+          "".join(f"{result.failures:>20}" for result in results.values()))
 
 
 def verify(lab, results):
-    total = sum(WEIGHTS.values())
     for vip, result in results.items():
         if result.failures:
-            raise LabError(f"{result.failures} of {REQUESTS} requests to {vip} failed\n{result.errors}")
-        expected = {name: REQUESTS * weight / total for name, weight in WEIGHTS.items()}
-        chi_square = sum((result.answers[name] - n) ** 2 / n for name, n in expected.items())
-        # With 2 degrees of freedom, chance alone exceeds this once in a million runs.
-        if chi_square > -2 * math.log(1e-6):
-            raise LabError(f"{vip}: answers {dict(result.answers)} are not as the weights {WEIGHTS}")
+            raise LabError(f"{result.failures} of {REQUESTS} requests to {vip} failed\n"
+                           f"{result.errors}")
+        distance, limit = actors.chi_square(result.answers, WEIGHTS)
+        if distance > limit:
+            raise LabError(f"{vip}: {dict(result.answers)} is not as the weights say: {WEIGHTS}")
     for real in lab.reals:
         counts = actors.decap_counts(real)
         if not (counts["v4"] and counts["v6"]):
@@ -136,8 +136,8 @@ def show(mode, lab, steps):
         if check:
             lab.down()
         else:
-            print(f"\nWhat runs is left as it is; logs: {lab.dir}/log/; remove it: deploy/quickstart down",
-                  file=sys.stderr)
+            print(f"\nWhat runs is left as it is; logs: {lab.dir}/log/; remove it: "
+                  "deploy/quickstart down", file=sys.stderr)
         return 1
     except BaseException:
         lab.down()

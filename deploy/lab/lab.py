@@ -83,7 +83,8 @@ def run(argv, timeout=30, check=True, stdin=None, env=None):
     except subprocess.TimeoutExpired:
         raise LabError(f"{' '.join(argv)}: no end after {timeout} s") from None
     if check and done.returncode:
-        raise LabError(f"{' '.join(argv)}: exit code {done.returncode}\n{(done.stderr or done.stdout).strip()}")
+        raise LabError(f"{' '.join(argv)}: exit code {done.returncode}\n"
+                       f"{(done.stderr or done.stdout).strip()}")
     return done
 
 
@@ -116,8 +117,8 @@ class Process:
 
     def require_alive(self):
         if not self.alive():
-            raise LabError(f"{self.name} ended with code {self._popen.returncode}; its log {self.log}:"
-                           f"\n{tail(self.log)}")
+            raise LabError(f"{self.name} ended with code {self._popen.returncode}; "
+                           f"its log {self.log}:\n{tail(self.log)}")
 
 
 class Node:
@@ -153,7 +154,8 @@ class Node:
 
     def link(self, device="eth0"):
         """What `ip link` says of a device."""
-        return json.loads(run(["ip", "-n", self.netns, "-j", "-d", "link", "show", "dev", device]).stdout)[0]
+        show = ["ip", "-n", self.netns, "-j", "-d", "link", "show", "dev", device]
+        return json.loads(run(show).stdout)[0]
 
     def set_sysctls(self, values):
         script = "".join(f"echo {value} > /proc/sys/{key}\n" for key, value in values.items())
@@ -245,26 +247,26 @@ class Lab:
 
     def _prepare_link_to_lb(self):
         # A veth takes frames of its peer's XDP_TX only while it runs an XDP program itself.
-        program = build_dir() / "bpf/pass/pass.bpf.o"
-        if not program.exists():
-            raise LabError(f"{program} is missing; build first, or set LBD_BUILD_DIR")
-        self.router.run(["ip", "link", "set", "dev", "to-lb", "xdpdrv", "obj", program, "sec", "xdp"],
-                        env={"TC_BPF_MNT": str(self.bpffs)})
+        self.attach_pass(self.router, "to-lb")
         # XDP sees frames before their checksums are filled in; so fill them in before.
         self.router.run(["ethtool", "-K", "to-lb", "tx", "off"])
 
-    def add_vip(self, *addresses):
-        """Routes further VIPs to the load balancer."""
-        self.router.ip([f"route add {a}/128 via {self.lb.ip6}" if ":" in a else
-                        f"route add {a}/32 via {self.lb.ip4}" for a in addresses])
+    def attach_pass(self, node, device):
+        """Attaches an XDP program that passes everything."""
+        program = build_dir() / "bpf/pass/pass.bpf.o"
+        if not program.exists():
+            raise LabError(f"{program} is missing; build first, or set LBD_BUILD_DIR")
+        # The variable keeps ip from mounting a bpffs at /sys/fs/bpf.
+        node.run(["ip", "link", "set", "dev", device, "xdpdrv", "obj", program, "sec", "xdp"],
+                 env={"TC_BPF_MNT": str(self.bpffs)})
 
     # -- removing -----------------------------------------------------------------------------
 
     def _namespaces(self):
         if not NETNS.exists():
             return []
-        return sorted(path.name for path in NETNS.iterdir()
-                      if re.fullmatch(rf"lbd-{re.escape(self.name)}-(client|router|lb|real\d+)", path.name))
+        ours = re.compile(rf"lbd-{re.escape(self.name)}-(client|router|lb|real\d+)")
+        return sorted(path.name for path in NETNS.iterdir() if ours.fullmatch(path.name))
 
     def _pids(self):
         return [int(pid) for name in self._namespaces()

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "lbd/agent/agent.h"
+#include "lbd/agent/arguments.h"
 #include "lbd/agent/sysctl_check.h"
 
 DEFINE_string(interface, "", "Interfaces on which encapsulated packets arrive. Required.");
@@ -24,7 +25,7 @@ DEFINE_string(vip, "", "Addresses that this host serves. Required.");
 DEFINE_string(
     xdp_mode, "auto",
     "native: in the driver; generic: in the kernel's generic hook, slower; auto: native where "
-    "the driver can, else generic.");
+    "the driver can, else generic. A program that is taken over keeps its mode.");
 DEFINE_string(bpffs, "/sys/fs/bpf/lbagent",
               "Directory on a mounted bpffs; links and maps pinned there outlive the process.");
 DEFINE_bool(detach, false, "Remove what a crashed lbagent left (VIPs, programs, pins), and exit.");
@@ -33,47 +34,13 @@ namespace lb::agent {
 namespace {
 
 constexpr char kUsage[] =
-    "The real server's side of lbd: puts VIPs on lo and unwraps the packets that load balancers "
-    "send to this host.\n\n"
+    "The real server's side of lbd: puts VIPs on lo and unwraps the packets that load\n"
+    "balancers send to this host.\n\n"
     "  lbagent --interface eth0 --vip 192.0.2.10 --vip 2001:db8::10\n\n"
-    "Lists may be repeated flags or separated by commas. Runs until SIGTERM or SIGINT, then "
-    "removes what "
-    "it set up. After SIGHUP, SIGKILL or a crash all stays in place and works on; the next lbagent "
-    "takes "
-    "it over without a gap (an upgrade), and lbagent --detach removes it.\n"
+    "Lists may be repeated flags or separated by commas. Runs until SIGTERM or SIGINT, then\n"
+    "removes what it set up. After SIGHUP, SIGKILL or a crash all stays in place and works on;\n"
+    "the next lbagent takes it over without a gap (an upgrade), and lbagent --detach removes it.\n"
     "Exit codes: 0 removed or left as told; 1 failed; 2 wrong usage.";
-
-// gflags keeps the last of repeated flags; this makes one comma-separated flag of them.
-std::vector<std::string> JoinRepeated(std::vector<std::string> args, const std::string& name) {
-  std::string joined;
-  std::vector<std::string> rest;
-  for (size_t i = 0; i < args.size(); ++i) {
-    const size_t dashes = std::min(args[i].find_first_not_of('-'), args[i].size());
-    const std::string flag = dashes == 1 || dashes == 2 ? args[i].substr(dashes) : "";
-    if (flag.starts_with(name + "=")) {
-      joined += flag.substr(name.size() + 1) + ",";
-    } else if (flag == name && i + 1 < args.size()) {
-      joined += args[++i] + ",";
-    } else {
-      rest.push_back(args[i]);
-    }
-  }
-  if (!joined.empty()) {
-    joined.pop_back();
-    rest.insert(rest.begin() + 1, "--" + name + "=" + joined);
-  }
-  return rest;
-}
-
-std::vector<std::string> Split(const std::string& list) {
-  std::vector<std::string> items;
-  for (size_t from = 0; from < list.size();) {
-    const size_t comma = std::min(list.find(',', from), list.size());
-    if (comma > from) items.push_back(list.substr(from, comma - from));
-    from = comma + 1;
-  }
-  return items;
-}
 
 StatusOr<model::XdpMode> ParseMode(const std::string& text) {
   for (const auto mode :
@@ -85,15 +52,15 @@ StatusOr<model::XdpMode> ParseMode(const std::string& text) {
 
 StatusOr<Options> ParseOptions() {
   Options options;
-  options.interfaces = Split(FLAGS_interface);
+  options.interfaces = SplitList(FLAGS_interface);
   if (options.interfaces.empty()) return InvalidArgument("--interface: give at least one, as eth0");
-  for (const std::string& text : Split(FLAGS_vip)) {
+  for (const std::string& text : SplitList(FLAGS_vip)) {
     auto vip = IpAddress::Parse(text);
     if (!vip.ok()) return InvalidArgument(fmt::format("--vip {}: {}", text, Message(vip.status())));
     if (vip->is_unspecified() || vip->is_multicast() || vip->is_loopback() || vip->is_broadcast()) {
       return InvalidArgument(fmt::format("--vip {}: must be a unicast address", text));
     }
-    options.vips.push_back(*vip);
+    if (std::ranges::find(options.vips, *vip) == options.vips.end()) options.vips.push_back(*vip);
   }
   if (options.vips.empty()) return InvalidArgument("--vip: give at least one, as 192.0.2.10");
   LB_ASSIGN_OR_RETURN(options.xdp_mode, ParseMode(FLAGS_xdp_mode));
@@ -168,7 +135,7 @@ int Report(const Status& status) {
 
 int Main(int argc, char** argv) {
   std::vector<std::string> args(argv, argv + argc);
-  for (const char* name : {"vip", "interface"}) args = JoinRepeated(std::move(args), name);
+  for (const char* name : {"vip", "interface"}) args = JoinRepeated(args, name);
   std::vector<char*> pointers;
   for (std::string& arg : args) pointers.push_back(arg.data());
   pointers.push_back(nullptr);

@@ -43,6 +43,7 @@ std::string Message(const Status& status);
     if (::lb::Status lb_status_ = (expr); !lb_status_.ok()) return lb_status_; \
   } while (false)
 
+// NOLINTBEGIN(bugprone-macro-parentheses): `lhs` may be a declaration.
 #define LB_STATUS_CONCAT_(a, b) a##b
 #define LB_STATUS_CONCAT(a, b) LB_STATUS_CONCAT_(a, b)
 #define LB_ASSIGN_OR_RETURN_(tmp, lhs, expr) \
@@ -52,3 +53,4 @@ std::string Message(const Status& status);
 // `lhs` = the value of `expr`, or return its error from the enclosing function.
 #define LB_ASSIGN_OR_RETURN(lhs, expr) \
   LB_ASSIGN_OR_RETURN_(LB_STATUS_CONCAT(lb_statusor_, __LINE__), lhs, expr)
+// NOLINTEND(bugprone-macro-parentheses)

@@ -336,6 +336,8 @@ class Reader {
   // Any scalar is a string as it is written: a hash key may look like a number.
   void PutString(NodeId node, const FieldDescriptor& field, Message& out) {
     if (tree_.kind(node) != Kind::kScalar) return AddUnwanted(node, "a string");
+    // yaml-cpp makes a bare byte of the escapes \N and \_.
+    if (FindInvalidUtf8(tree_.text(node))) return Add(node, "not UTF-8 text");
     Put<std::string>(field, out, std::string(tree_.text(node)), &Reflection::SetString,
                      &Reflection::AddString);
   }

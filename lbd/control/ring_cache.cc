@@ -19,6 +19,7 @@ const RingCache::Entry& RingCache::Build(const Input& input) {
   entry.used = true;
   if (entry.ring != nullptr) return entry;
   std::vector<model::RingMember> members;
+  members.reserve(input.members.size());
   for (const Member& member : input.members) {
     members.push_back({member.address, member.weight, member.usable});
   }

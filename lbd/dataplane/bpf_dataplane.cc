@@ -5,6 +5,9 @@
 #include <fmt/format.h>
 #include <glog/logging.h>
 #include <poll.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -18,6 +21,8 @@ namespace {
 
 // Layouts of the VIP table to try; that even one fails is all but impossible at a quarter full.
 constexpr uint32_t kLayouts = 4;
+// Routes and links change in bursts.
+constexpr long kCoalesceNanos = 5'000'000;
 // A neighbour on the same segment answers within a few milliseconds, or not for seconds.
 constexpr auto kNeighbourPatience = std::chrono::milliseconds(200);
 
@@ -36,13 +41,26 @@ bool ModeFits(model::XdpMode wanted, const InterfaceInfo& info) {
 
 }  // namespace
 
-BpfDataplane::BpfDataplane(PinDirectory pins, std::unique_ptr<NextHopResolver> resolver)
-    : pins_(std::move(pins)), resolver_(std::move(resolver)) {}
+BpfDataplane::BpfDataplane(PinDirectory pins, std::unique_ptr<NextHopResolver> resolver,
+                           UniqueFd refresh_timer, UniqueFd events)
+    : pins_(std::move(pins)),
+      resolver_(std::move(resolver)),
+      refresh_timer_(std::move(refresh_timer)),
+      events_(std::move(events)) {}
 
 StatusOr<std::unique_ptr<BpfDataplane>> BpfDataplane::Create(const std::string& pin_path) {
   LB_ASSIGN_OR_RETURN(PinDirectory pins, PinDirectory::Open(pin_path));
   LB_ASSIGN_OR_RETURN(auto resolver, NextHopResolver::Create());
-  return std::unique_ptr<BpfDataplane>(new BpfDataplane(std::move(pins), std::move(resolver)));
+  UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  UniqueFd events(epoll_create1(EPOLL_CLOEXEC));
+  for (const int fd : {timer.get(), resolver->event_fd()}) {
+    epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+    if (epoll_ctl(events.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+      return ErrnoStatus(errno, "watch the events of the network");
+    }
+  }
+  return std::unique_ptr<BpfDataplane>(
+      new BpfDataplane(std::move(pins), std::move(resolver), std::move(timer), std::move(events)));
 }
 
 StatusOr<std::vector<std::string>> BpfDataplane::DetachAll(const std::string& pin_path) {
@@ -226,7 +244,7 @@ Status BpfDataplane::Apply(const Desired& desired) {
     auto both = wanted;
     both.merge(known);
     forwarder_->SetNextHops(both);
-    const Status status = forwarder_->Update(desired.services);
+    Status status = forwarder_->Update(desired.services);
     if (status.ok()) {
       forwarder_->SetNextHops(wanted);
       commit();
@@ -239,10 +257,8 @@ Status BpfDataplane::Apply(const Desired& desired) {
 
   LB_ASSIGN_OR_RETURN(auto fresh, Build(desired, hops));
   LB_RETURN_IF_ERROR(Attach(fresh->program(), desired.settings, interfaces));
-  if (forwarder_ != nullptr) {
-    WaitForGracePeriod();
-    fresh->ContinueCounters(*forwarder_);
-  }
+  WaitForGracePeriod();
+  if (forwarder_ != nullptr) fresh->ContinueCounters(*forwarder_);
   forwarder_ = std::move(fresh);
   commit();
   if (const Status status = pins_.PinMaps(forwarder_->maps()); !status.ok()) {
@@ -250,8 +266,6 @@ Status BpfDataplane::Apply(const Desired& desired) {
   }
   return OkStatus();
 }
-
-int BpfDataplane::event_fd() const { return resolver_->event_fd(); }
 
 void BpfDataplane::ReattachLost() {
   for (auto& [name, link] : links_) {
@@ -271,7 +285,21 @@ void BpfDataplane::ReattachLost() {
 }
 
 void BpfDataplane::OnEvents() {
-  if (!resolver_->DrainEvents() || forwarder_ == nullptr) return;
+  uint64_t expirations = 0;
+  const bool due = read(refresh_timer_.get(), &expirations, sizeof(expirations)) > 0;
+  const bool changed = resolver_->DrainEvents();
+  if (due) {
+    refresh_pending_ = false;
+    Refresh();
+  } else if (changed && !refresh_pending_) {
+    refresh_pending_ = true;
+    const itimerspec soon{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = kCoalesceNanos}};
+    timerfd_settime(refresh_timer_.get(), 0, &soon, nullptr);
+  }
+}
+
+void BpfDataplane::Refresh() {
+  if (forwarder_ == nullptr) return;
   ReattachLost();
   const auto interfaces = FindInterfaces(desired_.settings);
   // With a configured MAC nothing but a change of the interface matters, and that needs it to be

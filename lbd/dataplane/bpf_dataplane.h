@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lbd/base/status.h"
+#include "lbd/base/unique_fd.h"
 #include "lbd/dataplane/dataplane.h"
 #include "lbd/dataplane/forwarder.h"
 #include "lbd/dataplane/interface.h"
@@ -30,7 +31,7 @@ class BpfDataplane : public Dataplane {
   static StatusOr<std::vector<std::string>> DetachAll(const std::string& pin_path);
 
   Status Apply(const Desired& desired) override;
-  int event_fd() const override;
+  int event_fd() const override { return events_.get(); }
   void OnEvents() override;
   std::vector<Attachment> Attachments() const override;
   std::vector<NextHopResult> NextHops() const override { return next_hops_; }
@@ -41,7 +42,8 @@ class BpfDataplane : public Dataplane {
  private:
   using Interfaces = std::map<std::string, InterfaceInfo>;
 
-  BpfDataplane(PinDirectory pins, std::unique_ptr<NextHopResolver> resolver);
+  BpfDataplane(PinDirectory pins, std::unique_ptr<NextHopResolver> resolver, UniqueFd refresh_timer,
+               UniqueFd events);
 
   static StatusOr<Interfaces> FindInterfaces(const model::Settings& settings);
   std::vector<NextHopResult> ResolveAll(const Desired& desired, const Interfaces& interfaces);
@@ -55,9 +57,14 @@ class BpfDataplane : public Dataplane {
   Status Attach(const Program& program, const model::Settings& settings,
                 const Interfaces& interfaces);
   void ReattachLost();
+  // Brings attachments and next hops in line with what the kernel says now.
+  void Refresh();
 
   PinDirectory pins_;
   std::unique_ptr<NextHopResolver> resolver_;
+  UniqueFd refresh_timer_;                // one refresh for a burst of events
+  UniqueFd events_;                       // epoll over the resolver's events and the timer
+  bool refresh_pending_ = false;          // the timer runs
   std::unique_ptr<Forwarder> forwarder_;  // null until the first Apply()
   std::map<std::string, XdpLink> links_;  // by interface
   Desired desired_;

@@ -24,10 +24,9 @@ int RingBitsOf(const Service& service) {
 
 }  // namespace
 
-Forwarder::Forwarder(const model::Settings& settings, const MapSizes& sizes, uint64_t vip_hash_key)
+Forwarder::Forwarder(const model::Settings& settings, const MapSizes& sizes)
     : settings_(settings),
       sizes_(sizes),
-      vip_hash_key_(vip_hash_key),
       ring_regions_(sizes.ring_slots),
       real_regions_(sizes.reals) {}
 
@@ -35,7 +34,7 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
                                                        uint32_t attempt) {
   const MapSizes sizes = MapSizes::For(settings.limits, libbpf_num_possible_cpus());
   const uint64_t vip_hash_key = SipHash24({attempt, 0}, {});
-  std::unique_ptr<Forwarder> self(new Forwarder(settings, sizes, vip_hash_key));
+  std::unique_ptr<Forwarder> self(new Forwarder(settings, sizes));
   const uint64_t counters = uint64_t{sizes.reals} * sizes.cpus;
   const std::tuple<MappedArray*, const char*, uint64_t> maps[] = {
       {&self->vips_map_, "lb_vips", sizeof(lb_vip) * sizes.vips},
@@ -279,7 +278,7 @@ std::array<uint64_t, LB_VERDICT_COUNT> Forwarder::ReadVerdicts() const {
   for (uint32_t cpu = 0; cpu < sizes_.cpus; ++cpu) {
     for (size_t verdict = 0; verdict < result.size(); ++verdict) {
       result[verdict] +=
-          __atomic_load_n(&counters[cpu * LB_VERDICT_SLOTS + verdict], __ATOMIC_RELAXED);
+          __atomic_load_n(&counters[size_t{cpu} * LB_VERDICT_SLOTS + verdict], __ATOMIC_RELAXED);
     }
   }
   Counter forwarded = retired_;

@@ -61,7 +61,7 @@ class Forwarder {
     std::map<IpAddress, InstalledReal> reals;
   };
 
-  Forwarder(const model::Settings& settings, const MapSizes& sizes, uint64_t vip_hash_key);
+  Forwarder(const model::Settings& settings, const MapSizes& sizes);
 
   std::optional<InstalledVip> Allocate(const Service& service);
   void Release(const InstalledVip& vip);
@@ -82,7 +82,6 @@ class Forwarder {
 
   model::Settings settings_;
   MapSizes sizes_;
-  uint64_t vip_hash_key_;
   MappedArray vips_map_, ring_map_, reals_map_, hops_map_, counters_map_, verdicts_map_;
   Program program_;
   std::unique_ptr<VipTable> vip_table_;

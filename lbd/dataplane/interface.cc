@@ -5,8 +5,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-
-#include <algorithm>
+#include <net/if_arp.h>
 
 #include "lbd/dataplane/netlink.h"
 
@@ -26,47 +25,19 @@ XdpAttached AttachedFrom(uint8_t mode) {
   }
 }
 
-InterfaceInfo Decode(const nlmsghdr* message) {
-  const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
-  const NetlinkAttributes attributes(message, sizeof(*link));
-  InterfaceInfo info;
-  info.index = link->ifi_index;
-  info.admin_up = (link->ifi_flags & IFF_UP) != 0;
-  info.running = (link->ifi_flags & IFF_RUNNING) != 0;
-  info.loopback = (link->ifi_flags & IFF_LOOPBACK) != 0;
-  info.mtu = attributes.GetU32(IFLA_MTU);
-  if (const nlattr* name = attributes.Get(IFLA_IFNAME)) info.name = mnl_attr_get_str(name);
-  if (const nlattr* mac = attributes.Get(IFLA_ADDRESS);
-      mac != nullptr && mnl_attr_get_payload_len(mac) == MacAddress::Bytes().size()) {
-    MacAddress::Bytes bytes;
-    std::copy_n(static_cast<const uint8_t*>(mnl_attr_get_payload(mac)), bytes.size(),
-                bytes.begin());
-    info.mac = MacAddress(bytes);
-  }
-  if (const nlattr* xdp = attributes.Get(IFLA_XDP)) {
-    const NetlinkAttributes nested(xdp);
-    if (const nlattr* mode = nested.Get(IFLA_XDP_ATTACHED)) {
-      info.xdp_attached = AttachedFrom(mnl_attr_get_u8(mode));
-    }
-    info.xdp_program_id = nested.GetU32(IFLA_XDP_PROG_ID);
-  }
-  return info;
-}
-
+// By `name`, or by `index` where that is empty.
 StatusOr<InterfaceInfo> Get(const std::string& name, int index) {
   LB_ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open());
-  char buffer[512];
-  nlmsghdr* request = mnl_nlmsg_put_header(buffer);
-  request->nlmsg_type = RTM_GETLINK;
-  auto* link = static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(request, sizeof(ifinfomsg)));
-  link->ifi_family = AF_UNSPEC;
-  link->ifi_index = index;
-  if (!name.empty()) mnl_attr_put_strz(request, IFLA_IFNAME, name.c_str());
-  InterfaceInfo info;
-  LB_RETURN_IF_ERROR(
-      socket.Request(request, "ask for interface " + (name.empty() ? std::to_string(index) : name),
-                     [&](const nlmsghdr* message) { info = Decode(message); }));
-  return info;
+  NetlinkRequest<ifinfomsg> request(RTM_GETLINK);
+  request->ifi_family = AF_UNSPEC;
+  request->ifi_index = index;
+  if (!name.empty()) mnl_attr_put_strz(request.message(), IFLA_IFNAME, name.c_str());
+  const std::string what = fmt::format("interface {}", name.empty() ? std::to_string(index) : name);
+  std::optional<InterfaceInfo> info;
+  LB_RETURN_IF_ERROR(socket.Request(
+      request.message(), what, [&](const nlmsghdr* message) { info = DecodeInterface(message); }));
+  if (!info) return Internal(what + ": the kernel's answer makes no sense");
+  return *std::move(info);
 }
 
 std::string InterfaceNames() {
@@ -89,5 +60,25 @@ StatusOr<InterfaceInfo> GetInterface(const std::string& name) {
 }
 
 StatusOr<InterfaceInfo> GetInterface(int index) { return Get("", index); }
+
+std::optional<InterfaceInfo> DecodeInterface(const nlmsghdr* message) {
+  const auto* link = NetlinkHeader<ifinfomsg>(message);
+  if (link == nullptr) return std::nullopt;
+  const NetlinkAttributes attributes(message, sizeof(*link));
+  InterfaceInfo info;
+  info.name = attributes.GetString(IFLA_IFNAME);
+  info.index = link->ifi_index;
+  info.mac = attributes.GetMac(IFLA_ADDRESS);
+  info.mtu = attributes.GetU32(IFLA_MTU);
+  info.admin_up = (link->ifi_flags & IFF_UP) != 0;
+  info.running = (link->ifi_flags & IFF_RUNNING) != 0;
+  info.ethernet = link->ifi_type == ARPHRD_ETHER;
+  if (const nlattr* xdp = attributes.Get(IFLA_XDP)) {
+    const NetlinkAttributes nested(xdp);
+    info.xdp_attached = AttachedFrom(nested.GetU8(IFLA_XDP_ATTACHED));
+    info.xdp_program_id = nested.GetU32(IFLA_XDP_PROG_ID);
+  }
+  return info;
+}
 
 }  // namespace lb::dataplane

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "lbd/base/mac_address.h"
 #include "lbd/base/status.h"
+
+struct nlmsghdr;
 
 namespace lb::dataplane {
 
@@ -19,13 +22,18 @@ struct InterfaceInfo {
   uint32_t mtu = 0;       // longest IP packet, bytes
   bool admin_up = false;  // ip link set ... up
   bool running = false;   // and has a carrier
-  bool loopback = false;
+  bool ethernet = false;  // its frames have Ethernet headers
   XdpAttached xdp_attached = XdpAttached::kNone;
   uint32_t xdp_program_id = 0;
+
+  bool operator==(const InterfaceInfo&) const = default;
 };
 
 // What the kernel says now. NOT_FOUND names the interfaces that there are.
 StatusOr<InterfaceInfo> GetInterface(const std::string& name);
 StatusOr<InterfaceInfo> GetInterface(int index);
+
+// The interface that an RTM_NEWLINK or RTM_DELLINK is about; empty where that is malformed.
+std::optional<InterfaceInfo> DecodeInterface(const nlmsghdr* message);
 
 }  // namespace lb::dataplane

@@ -5,8 +5,9 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <vector>
+#include <string>
 
 namespace lb::dataplane {
 namespace {
@@ -16,19 +17,27 @@ constexpr size_t kBufferBytes = 64 << 10;
 // Room for bursts of events, so that few are dropped.
 constexpr int kEventBufferBytes = 1 << 20;
 
-// The text that the kernel adds to an error (NLM_F_ACK_TLVS), behind "; ".
+// The text that the kernel adds to an error (NETLINK_EXT_ACK), as " (text)".
 std::string ExtendedAck(const nlmsghdr* message) {
+  const auto* error = NetlinkHeader<nlmsgerr>(message);
+  if (message->nlmsg_type != NLMSG_ERROR || error == nullptr) return "";
   if ((message->nlmsg_flags & NLM_F_ACK_TLVS) == 0) return "";
-  const auto* error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(message));
   size_t header = sizeof(*error);
   if ((message->nlmsg_flags & NLM_F_CAPPED) == 0) header += mnl_nlmsg_get_payload_len(&error->msg);
   const NetlinkAttributes attributes(message, header);
-  const nlattr* text = attributes.Get(NLMSGERR_ATTR_MSG);
-  if (text == nullptr || mnl_attr_validate(text, MNL_TYPE_NUL_STRING) < 0) return "";
-  return fmt::format("; {}", mnl_attr_get_str(text));
+  const std::string_view text = attributes.GetString(NLMSGERR_ATTR_MSG);
+  return text.empty() ? "" : fmt::format(" ({})", text);
+}
+
+// The error that an NLMSG_ERROR or NLMSG_DONE carries, as a positive errno; 0: none.
+int ErrorOf(const nlmsghdr* message) {
+  const auto* negative = NetlinkHeader<int>(message);
+  return negative == nullptr ? 0 : -*negative;
 }
 
 }  // namespace
+
+NetlinkSocket::NetlinkSocket() : buffer_(kBufferBytes) {}
 
 StatusOr<NetlinkSocket> NetlinkSocket::Open(std::initializer_list<int> groups) {
   NetlinkSocket result;
@@ -61,20 +70,18 @@ Status NetlinkSocket::Request(nlmsghdr* request, std::string_view what, const Ha
   if (mnl_socket_sendto(socket_.get(), request, request->nlmsg_len) < 0) {
     return ErrnoStatus(errno, what);
   }
-  std::vector<char> buffer(kBufferBytes);
   while (true) {
-    const ssize_t received = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
+    const ssize_t received = mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
     if (received < 0 && errno == EINTR) continue;
     if (received < 0) return ErrnoStatus(errno, what);
     int left = static_cast<int>(received);
-    for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data());
+    for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer_.data());
          mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
       if (message->nlmsg_seq != sequence_) continue;  // of a request that failed half-way
-      if (message->nlmsg_type == NLMSG_DONE) return OkStatus();
-      if (message->nlmsg_type == NLMSG_ERROR) {
-        const auto* error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(message));
-        if (error->error == 0) return OkStatus();
-        return ErrnoStatus(-error->error, std::string(what) + ExtendedAck(message));
+      if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR) {
+        const int error = ErrorOf(message);
+        if (error == 0) return OkStatus();
+        return ErrnoStatus(error, std::string(what) + ExtendedAck(message));
       }
       if (handler) handler(message);
     }
@@ -82,10 +89,9 @@ Status NetlinkSocket::Request(nlmsghdr* request, std::string_view what, const Ha
 }
 
 bool NetlinkSocket::ReadEvents(const Handler& handler) {
-  std::vector<char> buffer(kBufferBytes);
   bool complete = true;
   while (true) {
-    const ssize_t received = recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const ssize_t received = recv(fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (received < 0) {
       if (errno == EINTR) continue;
       if (errno != ENOBUFS) return complete;
@@ -93,7 +99,7 @@ bool NetlinkSocket::ReadEvents(const Handler& handler) {
       continue;
     }
     int left = static_cast<int>(received);
-    for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data());
+    for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer_.data());
          mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
       handler(message);
     }
@@ -114,10 +120,31 @@ int NetlinkAttributes::Collect(const nlattr* attribute, void* self) {
   return MNL_CB_OK;
 }
 
+uint8_t NetlinkAttributes::GetU8(int type) const {
+  const nlattr* attribute = table_[type];
+  if (attribute == nullptr || mnl_attr_validate(attribute, MNL_TYPE_U8) < 0) return 0;
+  return mnl_attr_get_u8(attribute);
+}
+
 uint32_t NetlinkAttributes::GetU32(int type) const {
   const nlattr* attribute = table_[type];
   if (attribute == nullptr || mnl_attr_validate(attribute, MNL_TYPE_U32) < 0) return 0;
   return mnl_attr_get_u32(attribute);
+}
+
+std::string_view NetlinkAttributes::GetString(int type) const {
+  const nlattr* attribute = table_[type];
+  if (attribute == nullptr || mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) < 0) return {};
+  return mnl_attr_get_str(attribute);
+}
+
+MacAddress NetlinkAttributes::GetMac(int type) const {
+  const nlattr* attribute = table_[type];
+  MacAddress::Bytes bytes{};
+  if (attribute == nullptr || mnl_attr_get_payload_len(attribute) != bytes.size()) return {};
+  std::copy_n(static_cast<const uint8_t*>(mnl_attr_get_payload(attribute)), bytes.size(),
+              bytes.begin());
+  return MacAddress(bytes);
 }
 
 std::optional<IpAddress> NetlinkAttributes::GetAddress(int type) const {

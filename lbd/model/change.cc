@@ -87,12 +87,26 @@ class Applier {
   Config& config_;
 };
 
+// Whoever changes one VIP does not know its index: "vips[1].name" becomes "192.0.2.1:80/tcp.name".
+std::vector<Problem> NameVips(std::vector<Problem> problems, const Config& config) {
+  constexpr std::string_view kPrefix = "vips[";
+  for (Problem& problem : problems) {
+    const size_t end = problem.path.find(']');
+    if (!problem.path.starts_with(kPrefix) || end == std::string::npos) continue;
+    const size_t index = std::stoul(problem.path.substr(kPrefix.size(), end - kPrefix.size()));
+    problem.path.replace(0, end + 1, config.vips.at(index).key.ToString());
+  }
+  return problems;
+}
+
 }  // namespace
 
 StatusOr<Config> Apply(const Config& config, const Change& change) {
   Config result = config;
   LB_RETURN_IF_ERROR(std::visit(Applier(result), change));
-  LB_RETURN_IF_ERROR(ToStatus(Validate(result)));
+  std::vector<Problem> problems = Validate(result);
+  if (!std::holds_alternative<ReplaceConfig>(change)) problems = NameVips(problems, result);
+  LB_RETURN_IF_ERROR(ToStatus(problems));
   return result;
 }
 

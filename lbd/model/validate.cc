@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 #include "lbd/model/limits.h"
@@ -12,6 +13,8 @@ namespace {
 
 constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
 constexpr size_t kMaxVipName = 63;
+// A gRPC status travels in headers, which are small.
+constexpr size_t kMaxReported = 50;
 
 class Checker {
  public:
@@ -147,9 +150,12 @@ std::vector<Problem> Validate(const Config& config) {
 Status ToStatus(const std::vector<Problem>& problems) {
   if (problems.empty()) return OkStatus();
   std::string text;
-  for (const Problem& problem : problems) {
+  for (size_t i = 0; i < std::min(problems.size(), kMaxReported); ++i) {
     if (!text.empty()) text += '\n';
-    text += problem.ToString();
+    text += problems[i].ToString();
+  }
+  if (problems.size() > kMaxReported) {
+    text += fmt::format("\nand {} more problems", problems.size() - kMaxReported);
   }
   return InvalidArgument(text);
 }

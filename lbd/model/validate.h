@@ -23,7 +23,7 @@ struct Problem {
 // alone can tell.
 std::vector<Problem> Validate(const Config& config);
 
-// OK, or INVALID_ARGUMENT with one problem a line.
+// OK, or INVALID_ARGUMENT with one problem a line, 50 at most.
 Status ToStatus(const std::vector<Problem>& problems);
 
 }  // namespace lb::model

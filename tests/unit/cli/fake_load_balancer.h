@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "lb/v1/load_balancer_service.grpc.pb.h"
+
+namespace lb::cli {
+
+// A LoadBalancer on a Unix socket of its own that keeps the last request of each kind and answers
+// what it was told to.
+class FakeLoadBalancer final : public v1::LoadBalancer::Service {
+ public:
+  FakeLoadBalancer();
+  ~FakeLoadBalancer() override;
+
+  std::string address() const { return "unix:" + directory_ + "/lbd.sock"; }
+
+  // Every call fails with this, unless it is OK.
+  void FailWith(grpc::Status failure) {
+    const std::scoped_lock lock(mutex_);
+    failure_ = std::move(failure);
+  }
+
+  // What clients sent last.
+  v1::ApplyConfigRequest apply_config;
+  v1::AddVipRequest add_vip;
+  v1::UpdateVipRequest update_vip;
+  v1::DeleteVipRequest delete_vip;
+  v1::AddRealRequest add_real;
+  v1::UpdateRealRequest update_real;
+  v1::DeleteRealRequest delete_real;
+  v1::ListRealsRequest list_reals;
+
+  // What they get.
+  v1::ApplyConfigResponse applied;
+  v1::GetConfigResponse config;
+  v1::ListVipsResponse vips;
+  v1::ListRealsResponse reals;
+  v1::GetStatusResponse status;
+  v1::GetStatsResponse stats;
+
+ private:
+  using Context = grpc::ServerContext;
+
+  template <typename Message>
+  grpc::Status Answer(const Message& from, Message* to) {
+    const std::scoped_lock lock(mutex_);
+    if (failure_.ok()) *to = from;
+    return failure_;
+  }
+  template <typename Request, typename Response>
+  grpc::Status Record(const Request* request, Request& kept, Response* response) {
+    kept = *request;
+    Response done;
+    done.set_generation(7);
+    return Answer(done, response);
+  }
+
+  grpc::Status ApplyConfig(Context*, const v1::ApplyConfigRequest* request,
+                           v1::ApplyConfigResponse* response) override {
+    apply_config = *request;
+    return Answer(applied, response);
+  }
+  grpc::Status GetConfig(Context*, const v1::GetConfigRequest*,
+                         v1::GetConfigResponse* response) override {
+    return Answer(config, response);
+  }
+  grpc::Status AddVip(Context*, const v1::AddVipRequest* request,
+                      v1::AddVipResponse* response) override {
+    return Record(request, add_vip, response);
+  }
+  grpc::Status UpdateVip(Context*, const v1::UpdateVipRequest* request,
+                         v1::UpdateVipResponse* response) override {
+    return Record(request, update_vip, response);
+  }
+  grpc::Status DeleteVip(Context*, const v1::DeleteVipRequest* request,
+                         v1::DeleteVipResponse* response) override {
+    return Record(request, delete_vip, response);
+  }
+  grpc::Status ListVips(Context*, const v1::ListVipsRequest*,
+                        v1::ListVipsResponse* response) override {
+    return Answer(vips, response);
+  }
+  grpc::Status AddReal(Context*, const v1::AddRealRequest* request,
+                       v1::AddRealResponse* response) override {
+    return Record(request, add_real, response);
+  }
+  grpc::Status UpdateReal(Context*, const v1::UpdateRealRequest* request,
+                          v1::UpdateRealResponse* response) override {
+    return Record(request, update_real, response);
+  }
+  grpc::Status DeleteReal(Context*, const v1::DeleteRealRequest* request,
+                          v1::DeleteRealResponse* response) override {
+    return Record(request, delete_real, response);
+  }
+  grpc::Status ListReals(Context*, const v1::ListRealsRequest* request,
+                         v1::ListRealsResponse* response) override {
+    list_reals = *request;
+    return Answer(reals, response);
+  }
+  grpc::Status GetStatus(Context*, const v1::GetStatusRequest*,
+                         v1::GetStatusResponse* response) override {
+    return Answer(status, response);
+  }
+  grpc::Status GetStats(Context*, const v1::GetStatsRequest*,
+                        v1::GetStatsResponse* response) override {
+    return Answer(stats, response);
+  }
+
+  std::mutex mutex_;
+  grpc::Status failure_;
+  std::string directory_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace lb::cli

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cli/run.h"
+#include "lbd/config/document.h"
+#include "tests/unit/cli/fake_load_balancer.h"
+
+namespace lb::cli {
+namespace {
+
+using nlohmann::json;
+
+template <typename M>
+M Read(std::string_view yaml) {
+  M message;
+  const auto document = config::ParseDocument(yaml, "test", message);
+  EXPECT_TRUE(document.ok()) << document.status();
+  return message;
+}
+
+// Runs lbctl against the fake and keeps what it printed.
+class LbctlTest : public testing::Test {
+ protected:
+  int Lbctl(std::vector<const char*> words) {
+    const std::string server = "--server=" + server_;
+    words.insert(words.begin(), "lbctl");
+    if (words.size() < 2 || std::string_view(words[1]) != "__complete") {
+      words.insert(words.begin() + 1, server.c_str());
+    }
+    std::istringstream in(in_);
+    std::ostringstream out, err;
+    const int code = cli::Run(static_cast<int>(words.size()), words.data(), {in, out, err});
+    out_ = out.str();
+    err_ = err.str();
+    return code;
+  }
+
+  json Json() const { return json::parse(out_); }
+
+  FakeLoadBalancer lbd_;
+  std::string server_ = lbd_.address();
+  std::string in_;
+  std::string out_;
+  std::string err_;
+};
+
+TEST_F(LbctlTest, VipAddSendsWhatWasWritten) {
+  EXPECT_EQ(Lbctl({"vip", "add", "203.0.113.10:80/tcp", "--name", "web", "--real", "10.0.0.1",
+                   "--real", "10.0.0.2,weight=50", "--ring", "maglev", "--ring-bits", "16"}),
+            kDone);
+  EXPECT_EQ(lbd_.add_vip.vip().SerializeAsString(),
+            Read<v1::Vip>("{address: 203.0.113.10, port: 80, protocol: tcp, name: web,"
+                          " ring: {scheme: maglev, bits: 16},"
+                          " reals: [{address: 10.0.0.1}, {address: 10.0.0.2, weight: 50}]}")
+                .SerializeAsString());
+  EXPECT_EQ(out_, "added 203.0.113.10:80/tcp\n");
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(LbctlTest, VipUpdateNamesOnlyWhatItChanges) {
+  EXPECT_EQ(Lbctl({"vip", "update", "[2001:db8::1]:any/udp", "--name", "", "--ring-bits", "12"}),
+            kDone);
+  const auto& mask = lbd_.update_vip.update_mask();
+  EXPECT_EQ(std::vector<std::string>(mask.paths().begin(), mask.paths().end()),
+            (std::vector<std::string>{"name", "ring.bits"}));
+  EXPECT_TRUE(lbd_.update_vip.vip().any_port());
+  EXPECT_EQ(lbd_.update_vip.vip().ring().bits(), 12);
+  EXPECT_EQ(Lbctl({"vip", "update", "192.0.2.1:80"}), kUsage);
+  EXPECT_NE(err_.find("--name"), std::string::npos) << err_;
+}
+
+TEST_F(LbctlTest, RealCommandsSendWhatWasWritten) {
+  EXPECT_EQ(Lbctl({"real", "add", "192.0.2.1:80", "10.0.0.1", "--weight", "5", "--down"}), kDone);
+  EXPECT_EQ(lbd_.add_real.vip().address(), "192.0.2.1");
+  EXPECT_EQ(lbd_.add_real.real().weight(), 5);
+  EXPECT_EQ(lbd_.add_real.real().admin_state(), v1::ADMIN_STATE_DOWN);
+  EXPECT_EQ(Lbctl({"real", "update", "192.0.2.1:80", "10.0.0.1", "--state", "up"}), kDone);
+  ASSERT_EQ(lbd_.update_real.update_mask().paths_size(), 1);
+  EXPECT_EQ(lbd_.update_real.update_mask().paths(0), "admin_state");
+  EXPECT_EQ(lbd_.update_real.real().admin_state(), v1::ADMIN_STATE_UP);
+  EXPECT_EQ(Lbctl({"real", "delete", "192.0.2.1:80", "10.0.0.1"}), kDone);
+  EXPECT_EQ(lbd_.delete_real.address(), "10.0.0.1");
+  EXPECT_EQ(out_, "deleted real 10.0.0.1 of 192.0.2.1:80/tcp\n");
+}
+
+TEST_F(LbctlTest, DeletingIsIdempotentWhenAsked) {
+  lbd_.FailWith({grpc::StatusCode::NOT_FOUND, "there is no such thing"});
+  EXPECT_EQ(Lbctl({"vip", "delete", "192.0.2.1:80"}), kRefused);
+  EXPECT_EQ(err_, "lbctl: there is no such thing\n");
+  EXPECT_EQ(Lbctl({"vip", "delete", "192.0.2.1:80", "--if-exists"}), kDone);
+  EXPECT_EQ(Lbctl({"real", "delete", "192.0.2.1:80", "10.0.0.1"}), kRefused);
+  EXPECT_EQ(Lbctl({"real", "delete", "192.0.2.1:80", "10.0.0.1", "--if-exists"}), kDone);
+  lbd_.FailWith({grpc::StatusCode::INTERNAL, "broken"});
+  EXPECT_EQ(Lbctl({"vip", "delete", "192.0.2.1:80", "--if-exists"}), kOther);
+}
+
+TEST_F(LbctlTest, VipListCountsTheRealsThatTakeTraffic) {
+  lbd_.vips = Read<v1::ListVipsResponse>(R"(
+vips:
+  - address: 203.0.113.10
+    port: 80
+    protocol: tcp
+    name: web
+    ring: {scheme: rendezvous}
+    reals:
+      - {address: 10.0.0.1}
+      - {address: 10.0.0.2, admin_state: down}
+      - {address: 10.0.0.3, weight: 0}
+      - {address: 10.0.0.4}
+  - {address: "2001:db8::1", any_port: true, protocol: udp, ring: {scheme: maglev, bits: 16}}
+)");
+  lbd_.status = Read<v1::GetStatusResponse>("next_hops: [{real: 10.0.0.4, problem: no route}]");
+  EXPECT_EQ(Lbctl({"vip", "list"}), kDone);
+  EXPECT_EQ(out_,
+            "VIP                    NAME  REALS  USABLE  RING\n"
+            "203.0.113.10:80/tcp    web       4       1  rendezvous\n"
+            "[2001:db8::1]:any/udp            0       0  maglev 2^16\n");
+}
+
+TEST_F(LbctlTest, ListsHaveAStableShapeForScripts) {
+  EXPECT_EQ(Lbctl({"vip", "list", "-o", "json"}), kDone);
+  EXPECT_EQ(out_, "{\n  \"vips\": []\n}\n");
+  EXPECT_EQ(Lbctl({"real", "list", "-o", "yaml"}), kDone);
+  EXPECT_EQ(out_, "reals: []\n");
+}
+
+TEST_F(LbctlTest, RealListGoesThroughAllVips) {
+  lbd_.vips = Read<v1::ListVipsResponse>(
+      "vips: [{address: 192.0.2.1, port: 80, protocol: tcp}, {address: 192.0.2.2, port: 80}]");
+  lbd_.reals = Read<v1::ListRealsResponse>(R"(
+reals:
+  - {real: {address: 10.0.0.1}, slots: 12288, ring_slots: 16384}
+  - {real: {address: 10.0.0.2, weight: 0, admin_state: down}, ring_slots: 16384, next_hop_problem: no route}
+)");
+  EXPECT_EQ(Lbctl({"real", "list"}), kDone);
+  EXPECT_EQ(out_,
+            "VIP               ADDRESS   WEIGHT  STATE   SLOTS  SHARE  NEXT HOP\n"
+            "192.0.2.1:80/tcp  10.0.0.1     100  up     12,288  75.0%  ok\n"
+            "192.0.2.1:80/tcp  10.0.0.2       0  down        0   0.0%  no route\n"
+            "192.0.2.2:80/tcp  10.0.0.1     100  up     12,288  75.0%  ok\n"
+            "192.0.2.2:80/tcp  10.0.0.2       0  down        0   0.0%  no route\n");
+  EXPECT_EQ(Lbctl({"real", "list", "192.0.2.1:80", "-o", "json"}), kDone);
+  EXPECT_EQ(lbd_.list_reals.vip().address(), "192.0.2.1");
+  ASSERT_EQ(Json()["reals"].size(), 2);
+  EXPECT_EQ(Json()["reals"][1]["vip"], "192.0.2.1:80/tcp");
+  EXPECT_EQ(Json()["reals"][1]["real"]["admin_state"], "down");
+  EXPECT_EQ(Json()["reals"][1]["slots"], 0);
+}
+
+TEST_F(LbctlTest, VipShowIsOneVip) {
+  lbd_.vips = Read<v1::ListVipsResponse>(
+      "vips: [{address: 192.0.2.1, port: 80, protocol: tcp, name: web}]");
+  lbd_.reals = Read<v1::ListRealsResponse>(
+      "reals: [{real: {address: 10.0.0.1}, slots: 16384, ring_slots: 16384}]");
+  EXPECT_EQ(Lbctl({"vip", "show", "192.0.2.1:80"}), kDone);
+  EXPECT_EQ(out_,
+            "VIP    192.0.2.1:80/tcp\n"
+            "Name   web\n"
+            "Ring   rendezvous\n"
+            "Slots  16,384\n"
+            "\n"
+            "ADDRESS   WEIGHT  STATE   SLOTS   SHARE  NEXT HOP\n"
+            "10.0.0.1     100  up     16,384  100.0%  ok\n");
+  EXPECT_EQ(Lbctl({"vip", "show", "192.0.2.1:80", "-o", "json"}), kDone);
+  EXPECT_EQ(Json()["vip"]["name"], "web");
+  EXPECT_EQ(Json()["reals"][0]["slots"], 16384);
+  EXPECT_EQ(Lbctl({"vip", "show", "192.0.2.1:443"}), kRefused);
+  EXPECT_EQ(err_, "lbctl: there is no VIP 192.0.2.1:443/tcp; see: lbctl vip list\n");
+}
+
+TEST_F(LbctlTest, StatusSaysWhatIsWrong) {
+  lbd_.status = Read<v1::GetStatusResponse>(R"(
+version: 0.1.0
+kernel: 6.1.0
+uptime_seconds: 3725
+generation: 5
+config_age_seconds: 65
+attachments: [{interface: eth0, mode: native, program_id: 12, link_up: true}]
+vips: 3
+reals: 12
+vips_without_real: 1
+next_hops:
+  - {real: 10.0.0.1, via: 10.0.0.1, mac: "02:00:00:00:00:01", interface: eth0}
+  - {real: 10.0.0.2, problem: no route}
+map_bytes: 3145728
+resident_bytes: 20971520
+warnings: ["the hash key is the public default; set hash_key"]
+)");
+  EXPECT_EQ(Lbctl({"status"}), kDone);
+  EXPECT_EQ(out_,
+            "Version        lbd 0.1.0 on Linux 6.1.0\n"
+            "Uptime         1h 2m\n"
+            "Configuration  generation 5, 1m 5s old\n"
+            "VIPs           3, 1 without a usable real\n"
+            "Reals          12\n"
+            "Memory         3.0 MiB BPF maps, 20.0 MiB resident\n"
+            "\n"
+            "INTERFACE  MODE    LINK  PROGRAM\n"
+            "eth0       native  up         12\n"
+            "\n"
+            "REAL      VIA  INTERFACE  PROBLEM\n"
+            "10.0.0.2  -    -          no route\n"
+            "\n"
+            "warning: the hash key is the public default; set hash_key\n");
+  EXPECT_EQ(Lbctl({"-o", "json", "status"}), kDone);
+  EXPECT_EQ(Json()["attachments"][0]["mode"], "native");
+}
+
+TEST_F(LbctlTest, StatsHideVerdictsThatNobodyGot) {
+  lbd_.stats = Read<v1::GetStatsResponse>(R"(
+vips:
+  - vip: {address: 192.0.2.1, port: 80, protocol: tcp}
+    name: web
+    total: {packets: 1234, bytes: 2048}
+    reals: [{address: 10.0.0.1, counter: {packets: 1234, bytes: 2048}}, {address: 10.0.0.2, counter: {}}]
+verdicts:
+  - {verdict: forward, action: tx, packets: 1234, description: Sent to a real.}
+  - {verdict: no_real, action: drop, packets: 0, description: The VIP has no usable real.}
+)");
+  EXPECT_EQ(Lbctl({"stats"}), kDone);
+  EXPECT_EQ(out_,
+            "VIP               NAME  REAL      PACKETS    BYTES\n"
+            "192.0.2.1:80/tcp  web   all         1,234  2.0 KiB\n"
+            "                        10.0.0.1    1,234  2.0 KiB\n"
+            "                        10.0.0.2        0      0 B\n"
+            "\n"
+            "VERDICT  ACTION  PACKETS  MEANING\n"
+            "forward  tx        1,234  Sent to a real.\n");
+  EXPECT_EQ(Lbctl({"stats", "--all"}), kDone);
+  EXPECT_NE(out_.find("no_real"), std::string::npos);
+  EXPECT_EQ(Lbctl({"stats", "-o", "json"}), kDone);
+  EXPECT_EQ(Json()["vips"][0]["reals"][1]["counter"]["packets"], 0);
+  EXPECT_EQ(Json()["verdicts"].size(), 2);
+  EXPECT_EQ(Lbctl({"stats", "192.0.2.9:80"}), kRefused);
+}
+
+TEST_F(LbctlTest, ConfigApplyReadsTheStandardInput) {
+  in_ = "vips: [{address: 192.0.2.1, port: 0, protocol: tcp}]\n";
+  lbd_.applied = Read<v1::ApplyConfigResponse>("generation: 8\nchanges: [+ 192.0.2.1:80/tcp]");
+  EXPECT_EQ(Lbctl({"config", "apply", "-"}), kDone);
+  EXPECT_TRUE(lbd_.apply_config.config().vips(0).has_port());
+  EXPECT_FALSE(lbd_.apply_config.validate_only());
+  EXPECT_EQ(out_, "+ 192.0.2.1:80/tcp\napplied 1 change; generation 8\n");
+  EXPECT_EQ(Lbctl({"config", "apply", "-", "--dry-run"}), kDone);
+  EXPECT_TRUE(lbd_.apply_config.validate_only());
+  EXPECT_EQ(out_, "+ 192.0.2.1:80/tcp\nvalid; would make 1 change\n");
+  lbd_.applied.clear_changes();
+  EXPECT_EQ(Lbctl({"config", "apply", "-"}), kDone);
+  EXPECT_EQ(out_, "nothing to change\n");
+}
+
+TEST_F(LbctlTest, ConfigErrorsPointIntoTheDocument) {
+  in_ = "vips:\n  - adress: 192.0.2.1\n";
+  EXPECT_EQ(Lbctl({"config", "apply", "-"}), kRefused);
+  EXPECT_EQ(err_,
+            "<stdin>:2:5: vips[0]: unknown field \"adress\"; did you mean \"address\"?\n"
+            "lbctl: the document has errors; the configuration in force is unchanged\n");
+  in_ = "vips:\n  - address: 192.0.2\n";
+  lbd_.FailWith({grpc::StatusCode::INVALID_ARGUMENT,
+                 "vips[0].address: not an address\nvips[0].port: required"});
+  EXPECT_EQ(Lbctl({"config", "apply", "-"}), kRefused);
+  EXPECT_EQ(err_,
+            "<stdin>:2:14: vips[0].address: not an address\n"
+            "<stdin>:2:5: vips[0].port: required\n"
+            "lbctl: lbd refused the document; the configuration in force is unchanged\n");
+}
+
+TEST_F(LbctlTest, ManyProblemsFitInOneAnswer) {
+  in_ = "{vips: []}";
+  std::string message;
+  for (int i = 0; i < 1000; ++i) message += "vips: this is problem " + std::to_string(i) + "\n";
+  lbd_.FailWith({grpc::StatusCode::INVALID_ARGUMENT, message});
+  EXPECT_EQ(Lbctl({"config", "apply", "-"}), kRefused);
+  EXPECT_NE(err_.find("this is problem 999"), std::string::npos) << err_.substr(0, 500);
+}
+
+TEST_F(LbctlTest, AnEmptyInputDoesNotWipeTheConfiguration) {
+  EXPECT_EQ(Lbctl({"config", "apply", "-"}), kRefused);
+  EXPECT_NE(err_.find("the document is empty"), std::string::npos) << err_;
+}
+
+TEST_F(LbctlTest, AnUnreadableFileIsNamed) {
+  EXPECT_EQ(Lbctl({"config", "apply", "/nonexistent/lb.yaml"}), kOther);
+  EXPECT_EQ(err_, "lbctl: cannot read /nonexistent/lb.yaml: No such file or directory\n");
+  EXPECT_EQ(Lbctl({"config", "apply", "/"}), kOther);
+  EXPECT_EQ(err_, "lbctl: cannot read /: Is a directory\n");
+}
+
+TEST_F(LbctlTest, ConfigGetPrintsADocumentThatCanBeApplied) {
+  lbd_.config = Read<v1::GetConfigResponse>(
+      "config: {interfaces: [eth0], vips: [{address: 192.0.2.1, port: 80, protocol: "
+      "tcp}]}\ngeneration: 3");
+  EXPECT_EQ(Lbctl({"config", "get"}), kDone);
+  EXPECT_EQ(
+      out_,
+      "interfaces:\n  - eth0\nvips:\n  - address: 192.0.2.1\n    port: 80\n    protocol: tcp\n");
+  in_ = out_;
+  EXPECT_EQ(Lbctl({"config", "apply", "-"}), kDone);
+  EXPECT_EQ(lbd_.apply_config.config().SerializeAsString(),
+            lbd_.config.config().SerializeAsString());
+  EXPECT_EQ(Lbctl({"config", "get", "-o", "json"}), kDone);
+  EXPECT_EQ(Json()["interfaces"][0], "eth0");
+}
+
+TEST_F(LbctlTest, VersionNamesBothSides) {
+  lbd_.status.set_version("9.9.9");
+  EXPECT_EQ(Lbctl({"version"}), kDone);
+  EXPECT_EQ(out_, "lbctl " LB_VERSION "\nlbd 9.9.9\n");
+  server_ = "unix:/nonexistent/lbd.sock";
+  EXPECT_EQ(Lbctl({"version", "-o", "json"}), kUnreachable);
+  EXPECT_EQ(Json()["lbctl"], LB_VERSION);
+}
+
+TEST_F(LbctlTest, AnUnreachableServerIsExplained) {
+  server_ = "/nonexistent/lbd.sock";
+  EXPECT_EQ(Lbctl({"status"}), kUnreachable);
+  EXPECT_EQ(
+      err_,
+      "lbctl: cannot reach lbd at unix:/nonexistent/lbd.sock: No such file or directory. Is lbd "
+      "running? Try: pgrep -a lbd. If it listens elsewhere: --server unix:PATH or LBCTL_SERVER.\n");
+  server_ = "unix:/" + std::string(200, 'x');
+  EXPECT_EQ(Lbctl({"status"}), kUsage);
+}
+
+TEST_F(LbctlTest, RefusalsKeepTheWordsOfTheServer) {
+  lbd_.FailWith({grpc::StatusCode::ALREADY_EXISTS, "192.0.2.1:80/tcp is there already"});
+  EXPECT_EQ(Lbctl({"vip", "add", "192.0.2.1:80"}), kRefused);
+  EXPECT_EQ(err_, "lbctl: 192.0.2.1:80/tcp is there already\n");
+  EXPECT_EQ(out_, "");
+}
+
+TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
+  const struct {
+    std::vector<const char*> words;
+    const char* message;
+  } kCases[] = {
+      {{}, "a command is missing: status, vip, real, config, stats, version, completion"},
+      {{"vip"}, "a command is missing: add, update, delete, list, show"},
+      {{"vip", "lst"}, "unknown command \"lst\"; did you mean \"list\"?"},
+      {{"frobnicate"}, "unknown command \"frobnicate\"; known: status, vip,"},
+      {{"vip", "add", "192.0.2.1"}, "the port is missing"},
+      {{"vip", "add", "192.0.2.1:80", "--real", "10.0.0.1,weight=x"}, "weight: want 0..1000000"},
+      {{"vip", "add", "192.0.2.1:80", "--ring", "x"}, "{rendezvous,maglev}"},
+      {{"vip", "add", "192.0.2.1:80", "--ring-bits", "21"}, "8 to 20"},
+      {{"real", "add", "192.0.2.1:80", "10.0.0.256"}, "10.0.0.256"},
+      {{"real", "add", "192.0.2.1:80", "10.0.0.1", "--weight", "1000001"}, "0 to 1000000"},
+      {{"real", "update", "192.0.2.1:80", "10.0.0.1"}, "--weight"},
+      {{"vip", "list", "-o", "xml"}, "{table,json,yaml}"},
+      {{"config", "apply"}, "FILE is required"},
+  };
+  for (const auto& test : kCases) {
+    EXPECT_EQ(Lbctl(test.words), kUsage) << test.message;
+    EXPECT_NE(err_.find(test.message), std::string::npos) << err_;
+    EXPECT_EQ(out_, "");
+  }
+}
+
+TEST_F(LbctlTest, HelpDocumentsTheExitCodes) {
+  EXPECT_EQ(Lbctl({"--help"}), kDone);
+  EXPECT_NE(out_.find("3  cannot reach lbd"), std::string::npos);
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(LbctlTest, CompletionAsksTheServer) {
+  lbd_.vips = Read<v1::ListVipsResponse>(
+      "vips: [{address: 192.0.2.1, port: 80, protocol: tcp}, {address: 198.51.100.1, port: 80}]");
+  lbd_.reals = Read<v1::ListRealsResponse>("reals: [{real: {address: 10.0.0.1}}]");
+  EXPECT_EQ(Lbctl({"__complete", "--server", server_.c_str(), "vip", "show", "192"}), kDone);
+  EXPECT_EQ(out_, "192.0.2.1:80/tcp\n");
+  EXPECT_EQ(
+      Lbctl({"__complete", "--server", server_.c_str(), "real", "update", "192.0.2.1:80", ""}),
+      kDone);
+  EXPECT_EQ(out_, "10.0.0.1\n");
+  EXPECT_EQ(Lbctl({"__complete", "real", "update", "x", "y", "--st"}), kDone);
+  EXPECT_EQ(out_, "--state\n");
+  EXPECT_EQ(Lbctl({"__complete", "-o", ""}), kDone);
+  EXPECT_EQ(out_, "table\njson\nyaml\n");
+  EXPECT_EQ(Lbctl({"__complete", "completion", ""}), kDone);
+  EXPECT_EQ(out_, "bash\nzsh\nfish\n");
+}
+
+TEST(ExitCodeTest, EveryCodeHasItsMeaning) {
+  EXPECT_EQ(ToExitCode(OkStatus()), kDone);
+  EXPECT_EQ(ToExitCode(ResourceExhausted("")), kRefused);
+  EXPECT_EQ(ToExitCode(FailedPrecondition("")), kRefused);
+  EXPECT_EQ(ToExitCode(Unavailable("")), kUnreachable);
+  EXPECT_EQ(ToExitCode(Status(absl::StatusCode::kDeadlineExceeded, "")), kUnreachable);
+  EXPECT_EQ(ToExitCode(Internal("")), kOther);
+}
+
+}  // namespace
+}  // namespace lb::cli

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/objects.h"
+
+#include <gtest/gtest.h>
+
+namespace lb::cli {
+namespace {
+
+TEST(ObjectsTest, AVipIsReadAndWrittenTheSame) {
+  for (const char* text :
+       {"203.0.113.10:80/tcp", "[2001:db8::1]:443/udp", "203.0.113.10:any/tcp"}) {
+    const auto vip = ParseVip(text);
+    ASSERT_TRUE(vip.ok()) << vip.status();
+    EXPECT_EQ(ToText(*vip), text);
+  }
+}
+
+TEST(ObjectsTest, AVipWithoutProtocolIsTcp) {
+  EXPECT_EQ(ToText(*ParseVip("192.0.2.1:80")), "192.0.2.1:80/tcp");
+}
+
+TEST(ObjectsTest, AllPortsAreNotPortZero) {
+  const auto vip = ParseVip("192.0.2.1:any/udp");
+  ASSERT_TRUE(vip.ok());
+  EXPECT_TRUE(vip->any_port());
+  EXPECT_FALSE(vip->has_port());
+  EXPECT_FALSE(ParseVip("192.0.2.1:0/udp").ok());
+}
+
+TEST(ObjectsTest, TheSameAddressCanBeSpelledTwoWays) {
+  v1::VipKey spelled = *ParseVip("[2001:db8::1]:80/tcp");
+  spelled.set_address("2001:0DB8:0:0::1");
+  EXPECT_TRUE(SameVip(spelled, *ParseVip("[2001:db8::1]:80/tcp")));
+  EXPECT_FALSE(SameVip(spelled, *ParseVip("[2001:db8::1]:80/udp")));
+}
+
+TEST(ObjectsTest, ARealTakesItsOptionsBehindCommas) {
+  const auto plain = ParseReal("10.0.0.1");
+  ASSERT_TRUE(plain.ok());
+  EXPECT_FALSE(plain->has_weight());
+  EXPECT_EQ(WeightOf(*plain), 100);
+  EXPECT_TRUE(IsUp(*plain));
+  const auto full = ParseReal("2001:db8::2,weight=0,state=down");
+  ASSERT_TRUE(full.ok()) << full.status();
+  EXPECT_EQ(full->address(), "2001:db8::2");
+  EXPECT_TRUE(full->has_weight());
+  EXPECT_EQ(WeightOf(*full), 0);
+  EXPECT_FALSE(IsUp(*full));
+}
+
+TEST(ObjectsTest, ABadRealIsExplained) {
+  EXPECT_EQ(Message(ParseReal("10.0.0.1,wieght=5").status()),
+            "\"wieght\": unknown; write a real as ADDRESS[,weight=N][,state=up|down]");
+  EXPECT_EQ(Message(ParseReal("10.0.0.1,weight=1000001").status()),
+            "weight: want 0..1000000, got \"1000001\"");
+  EXPECT_EQ(Message(ParseReal("10.0.0.1,state=off").status()),
+            "state: want one of up, down, got \"off\"");
+  EXPECT_FALSE(ParseReal("10.0.0").ok());
+}
+
+}  // namespace
+}  // namespace lb::cli
