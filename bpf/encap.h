@@ -72,7 +72,9 @@ static __always_inline enum lb_verdict encap_ipv6(struct packet *p, const struct
 	ip->payload_len = bpf_htons(p->ip_length);
 	ip->nexthdr = p->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
 	ip->hop_limit = LB_TTL;
-	__builtin_memcpy(&ip->saddr, (const void *)lb_config.source_v6, sizeof(ip->saddr));
+	/* Word by word: memcpy would read, at compile time, the zeros of a volatile constant. */
+	for (int i = 0; i < 4; i++)
+		ip->saddr.in6_u.u6_addr32[i] = lb_config.source_v6[i];
 	ip->saddr.in6_u.u6_addr32[3] |= hash & lb_config.source_v6_hash_mask;
 	__builtin_memcpy(&ip->daddr, real->address, sizeof(ip->daddr));
 	return LB_FORWARD;

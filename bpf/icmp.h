@@ -22,6 +22,9 @@ static __always_inline void icmp_reply_type(struct icmphdr *icmp, __u8 type)
 
 	icmp->type = type;
 	icmp->checksum = csum_replace(icmp->checksum, before, bpf_htons(type << 8 | icmp->code));
+	/* A message of nothing but zeros needs 0xffff; to every other it is the same as 0. */
+	if (!icmp->checksum)
+		icmp->checksum = 0xffff;
 }
 
 static __always_inline enum lb_verdict icmp_echo_ipv4(struct packet *p, void *l3, void *end)

@@ -86,6 +86,9 @@ static __always_inline enum lb_verdict parse_ipv6(struct packet *p, void *l3, vo
 	p->ip_length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	p->v6 = 1;
 
+	/* VIP tables hold IPv4 addresses in this form, which has no place on the wire. */
+	if (!p->destination[0] && !p->destination[1] && p->destination[2] == bpf_htonl(0xffff))
+		return LB_NOT_VIP;
 	if (ip->version != 6)
 		return LB_BAD_HEADER;
 	if (p->ip_length > end - l3)

@@ -56,7 +56,8 @@ MapSizes MapSizes::For(const model::Limits& limits, uint32_t cpus) {
   // Each VIP has one unused entry, and room for some reals more.
   sizes.reals = std::bit_ceil(2 * limits.reals + 2 * limits.vips);
   sizes.ring_slots = std::bit_ceil(limits.ring_slots);
-  sizes.next_hops = std::min<uint32_t>(std::bit_ceil(limits.reals + 2), 1 << 16);
+  // All may change at once, and packets on their way still use the old ones.
+  sizes.next_hops = std::min<uint32_t>(std::bit_ceil(2 * limits.reals + 1), 1 << 16);
   sizes.cpus = std::bit_ceil(cpus);
   return sizes;
 }

@@ -40,24 +40,16 @@ int UseDirectPointers(bpf_program* program, bpf_prog_load_opts* /*opts*/, long /
   return bpf_program__set_insns(program, insns.data(), count);
 }
 
-// Registers UseDirectPointers for the sections named "xdp" while it lives: libbpf keeps its
-// handlers per process.
-class DirectPointerHandler {
- public:
-  DirectPointerHandler() {
+// Registers UseDirectPointers for the sections named "xdp"; the same answer every time. libbpf
+// keeps its handlers per process, and libbpf 1.1 corrupts its list when the last one is
+// unregistered.
+int RegisterDirectPointers() {
+  static const int id = [] {
     LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .prog_prepare_load_fn = UseDirectPointers);
-    id_ = libbpf_register_prog_handler("xdp", BPF_PROG_TYPE_XDP, BPF_XDP, &opts);
-  }
-  DirectPointerHandler(const DirectPointerHandler&) = delete;
-  DirectPointerHandler& operator=(const DirectPointerHandler&) = delete;
-  ~DirectPointerHandler() {
-    if (id_ >= 0) libbpf_unregister_prog_handler(id_);
-  }
-  int id() const { return id_; }
-
- private:
-  int id_;
-};
+    return libbpf_register_prog_handler("xdp", BPF_PROG_TYPE_XDP, BPF_XDP, &opts);
+  }();
+  return id;
+}
 
 // The last lines of the verifier's log, which say what it objects to.
 std::string Tail(const std::vector<char>& log) {
@@ -72,8 +64,9 @@ void Program::Close::operator()(bpf_object* object) const { bpf_object__close(ob
 
 StatusOr<Program> Program::Load(const lb_config& config,
                                 std::span<const MappedArray* const> tables) {
-  const DirectPointerHandler handler;
-  if (handler.id() < 0) return ErrnoStatus(-handler.id(), "register the BPF program handler");
+  if (const int id = RegisterDirectPointers(); id < 0) {
+    return ErrnoStatus(-id, "register the BPF program handler");
+  }
 
   size_t elf_size = 0;
   const void* elf = lb_xdp_bpf::elf_bytes(&elf_size);

@@ -22,34 +22,46 @@ void VipTable::Store(uint32_t slot, const lb_vip& entry) {
   std::atomic_ref<__u8>(entries_[slot].flags).store(entry.flags, std::memory_order_release);
 }
 
-uint32_t VipTable::FindRoom(const VipTableKey& key) {
-  for (int choice = 0; choice < 2; ++choice) {
-    if (const uint32_t slot = SlotOf(key, choice); !owners_.contains(slot)) return slot;
+std::vector<uint32_t> VipTable::FindPath(const VipTableKey& key) const {
+  std::vector<uint32_t> reached;            // slots, nearest first
+  std::map<uint32_t, uint32_t> reached_by;  // whose entry would move there; itself: that of `key`
+  const auto reach = [&](uint32_t slot, uint32_t by) {
+    if (reached_by.emplace(slot, by).second) reached.push_back(slot);
+  };
+  for (int choice = 0; choice < 2; ++choice) reach(SlotOf(key, choice), SlotOf(key, choice));
+  for (size_t i = 0; i < reached.size(); ++i) {
+    uint32_t slot = reached[i];
+    const auto owner = owners_.find(slot);
+    if (owner == owners_.end()) {
+      std::vector<uint32_t> path{slot};
+      while (reached_by.at(slot) != slot) path.push_back(slot = reached_by.at(slot));
+      return path;
+    }
+    const auto present = slots_.find(owner->second);
+    const bool erased = present == slots_.end() || present->second != slot;
+    if (erased) continue;  // and still in its grace period
+    for (int choice = 0; choice < 2; ++choice) reach(SlotOf(owner->second, choice), slot);
   }
-  for (int choice = 0; choice < 2; ++choice) {
-    const uint32_t slot = SlotOf(key, choice);
-    const VipTableKey owner = owners_.at(slot);
-    const auto present = slots_.find(owner);
-    if (present == slots_.end() || present->second != slot)
-      continue;  // erased, in its grace period
-    const uint32_t other = SlotOf(owner, SlotOf(owner, 0) == slot ? 1 : 0);
-    if (owners_.contains(other)) continue;
-    Store(other, entries_[slot]);
-    owners_[other] = owner;
-    slots_[owner] = other;
-    // Readers of the old copy must be gone before another key is written over it.
-    WaitForGracePeriod();
-    std::atomic_ref<__u8>(entries_[slot].flags).store(0, std::memory_order_release);
-    WaitForGracePeriod();
-    owners_.erase(slot);
-    return slot;
-  }
-  return kNowhere;
+  return {};
+}
+
+void VipTable::Move(uint32_t from, uint32_t to) {
+  const VipTableKey key = owners_.at(from);
+  Store(to, entries_[from]);
+  // Readers that have missed the new copy must have seen the old one.
+  WaitForGracePeriod();
+  std::atomic_ref<__u8>(entries_[from].flags).store(0, std::memory_order_release);
+  WaitForGracePeriod();
+  owners_.erase(from);
+  owners_[to] = key;
+  slots_[key] = to;
 }
 
 Status VipTable::Insert(const VipTableKey& key, const HashKey& flow_key, uint64_t place) {
-  const uint32_t slot = FindRoom(key);
-  if (slot == kNowhere) return ResourceExhausted("no place for the VIP in the lookup table");
+  const std::vector<uint32_t> path = FindPath(key);
+  if (path.empty()) return ResourceExhausted("no place for the VIP in the lookup table");
+  for (size_t i = 1; i < path.size(); ++i) Move(path[i], path[i - 1]);
+  const uint32_t slot = path.back();
   Store(slot, EncodeVip(key, flow_key, place));
   slots_[key] = slot;
   owners_[slot] = key;

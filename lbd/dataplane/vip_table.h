@@ -13,8 +13,8 @@
 
 namespace lb::dataplane {
 
-// The two-choice hash table of VIPs that the program looks up. Every reader finds a present entry
-// at any time: an entry that has to make room is copied to its other place first.
+// The two-choice (cuckoo) hash table of VIPs that the program looks up. Every reader finds a
+// present entry at any time: an entry that has to make room is copied to its other place first.
 // Thread-compatible.
 class VipTable {
  public:
@@ -32,11 +32,12 @@ class VipTable {
   void EndOfGrace();
 
  private:
-  static constexpr uint32_t kNowhere = UINT32_MAX;
-
   uint32_t SlotOf(const VipTableKey& key, int choice) const;
-  // A slot for `key` that is free, moving at most one other entry; kNowhere if there is none.
-  uint32_t FindRoom(const VipTableKey& key);
+  // The fewest moves that clear a place of `key` (a breadth-first search): a free slot, then the
+  // slots whose entries move each into the one before; the last is for `key`. Empty if there is no
+  // such path.
+  std::vector<uint32_t> FindPath(const VipTableKey& key) const;
+  void Move(uint32_t from, uint32_t to);
   void Store(uint32_t slot, const lb_vip& entry);
 
   std::span<lb_vip> entries_;
