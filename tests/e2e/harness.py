@@ -28,7 +28,7 @@ def scenario(function):
 
 @contextlib.contextmanager
 def new_lab(reals=3):
-    """A lab that goes away with the scenario; when that fails, the ends of its logs are shown first."""
+    """A lab that goes away with the scenario; when that fails, the ends of its logs are shown."""
     name = f"e2e-{os.getpid()}"
     with Lab(name, reals=reals, owner=os.getpid()) as lab:
         try:
@@ -60,7 +60,8 @@ def expect_served(lab, address, count=100, parallel=1):
 
 def expect_unserved(lab, address):
     """A connection to the address does not come about."""
-    done = lab.client.run(["curl", "-sS", "--connect-timeout", "0.5", actors.url(address)], check=False)
+    done = lab.client.run(["curl", "-sS", "--connect-timeout", "0.5", actors.url(address)],
+                          check=False)
     expect(done.returncode != 0, f"{address} answers, and should not: {done.stdout}")
 
 

@@ -7,7 +7,7 @@ import signal
 from actors import (VIP4, VIP6, agent_pins, binary, config, decap_counts, start_agent, start_lbd,
                     start_nginx, vip)
 from harness import both_vips, expect, expect_served, new_lab, scenario
-from lab import build_dir, run
+from lab import run
 
 
 def _addresses(node):
@@ -100,15 +100,15 @@ def agent_refuses():
         _expect_refused(real, ["--interface", "eth7", "--vip", VIP4, *pins], "eth7")
         _expect_refused(real, ["--interface", "eth0", *pins], "--vip", code=2)
         _expect_refused(real, ["--vip", VIP4, *pins], "--interface", code=2)
-        _expect_refused(real, ["--interface", "eth0", "--vip", "10.0.0.300", *pins], "10.0.0.300", code=2)
+        _expect_refused(real, ["--interface", "eth0", "--vip", "10.0.0.300", *pins], "10.0.0.300",
+                        code=2)
         _expect_refused(real, [*good, "--xdp_mode", "fast"], "fast", code=2)
         _expect_refused(real, ["--interface", "eth0", "--vip", VIP4, "--bpffs", "/tmp/lbagent"],
                         "mount -t bpf")
         _expect_refused(real, good, "CAP_", wrap=["setpriv", "--bounding-set=-bpf,-sys_admin",
                                                   "--inh-caps=-bpf,-sys_admin"])
         _expect_clean(real)
-        real.run(["ip", "link", "set", "dev", "eth0", "xdpdrv", "obj", build_dir() / "bpf/pass/pass.bpf.o",
-                  "sec", "xdp"], env={"TC_BPF_MNT": str(lab.bpffs)})
+        lab.attach_pass(real, "eth0")
         program = real.link()["xdp"]["prog"]["id"]
         _expect_refused(real, good, "eth0", f"id {program}")
         expect(real.link()["xdp"]["prog"]["id"] == program, "the other program is gone")

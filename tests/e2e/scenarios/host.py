@@ -8,7 +8,8 @@ PINGS = 20
 
 
 def _ping(client, address, *flags):
-    done = client.run(["ping", "-q", "-c", PINGS, "-i", "0.01", "-W", "1", *flags, address], check=False)
+    done = client.run(["ping", "-q", "-c", PINGS, "-i", "0.01", "-W", "1", *flags, address],
+                      check=False)
     expect(f" {PINGS} received" in done.stdout,
            f"ping {' '.join(map(str, flags))} {address}: {done.stdout} {done.stderr}")
 
@@ -40,7 +41,7 @@ def not_for_us():
         after = verdicts(lab)
         changed = {name: after[name] - before.get(name, 0) for name in after
                    if after[name] != before.get(name, 0)}
-        expect(set(changed) <= {"not_vip", "not_ip"}, f"verdicts for traffic that is not ours: {changed}")
+        expect(set(changed) <= {"not_vip", "not_ip"}, f"verdicts for others' traffic: {changed}")
         expect(changed["not_vip"] > 8 * PINGS, f"the program saw only {changed}")
         return changed
 

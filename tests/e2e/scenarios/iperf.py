@@ -3,7 +3,7 @@
 
 import json
 
-from actors import VIP4, VIP6, config, start_agent, start_iperf3, start_lbd, vip
+from actors import VIP4, VIP6, config, lbctl, start_agent, start_iperf3, start_lbd, vip
 from harness import expect, new_lab, scenario
 
 PORT = 5201
@@ -21,6 +21,10 @@ def _run(address, real_attribute, flags):
                               timeout=30, check=False)
         report = json.loads(done.stdout)
         expect(done.returncode == 0, f"iperf3 {' '.join(flags)}: {report.get('error')}")
+        stats = json.loads(lbctl(lab, "stats", "-o", "json").stdout)
+        dropped = {v["verdict"]: v["packets"] for v in stats["verdicts"]
+                   if v["action"] == "drop" and int(v.get("packets", 0))}
+        expect(not dropped, f"lbd dropped packets: {dropped}")
         return report["end"]
 
 
@@ -37,9 +41,10 @@ def _tcp(address, real_attribute):
 
 def _udp(address, real_attribute):
     # 1400 bytes: with 1448 and IPv6 the inner packet would be the longest that fits.
-    end = _run(address, real_attribute, ["-u", "-b", "100M", "-l", "1400"])["sum"]
+    end = _run(address, real_attribute, ["-u", "-b", "50M", "-l", "1400"])["sum"]
     expect(end["packets"] > 1000, f"only {end['packets']} datagrams")
-    expect(end["lost_packets"] <= end["packets"] * 0.001,
+    # A busy machine overruns queues of veth devices and sockets for a moment.
+    expect(end["lost_packets"] <= end["packets"] * 0.01,
            f"{end['lost_packets']} of {end['packets']} datagrams lost")
     return {"datagrams": end["packets"], "lost": end["lost_packets"]}
 

@@ -6,10 +6,9 @@ import pathlib
 import re
 import signal
 
-from actors import (BIG_FILE_MIB, VIP4, VIP6, binary, config, lbctl, lbd_flags, lbd_pins, start_lbd, url,
-                    vip, write_config)
+from actors import (BIG_FILE_MIB, VIP4, VIP6, binary, config, lbctl, lbd_flags, lbd_pins,
+                    start_lbd, url, vip, write_config)
 from harness import expect, expect_served, expect_unserved, new_lab, scenario, with_both_vips
-from lab import build_dir
 
 
 def _expect_refused(lab, document, *texts):
@@ -23,11 +22,11 @@ def _expect_refused(lab, document, *texts):
 
 @scenario
 def restart():
-    """Forwarding survives SIGTERM, kill -9 and new starts; a download in progress does not notice."""
+    """Forwarding survives SIGTERM, kill -9 and new starts; a running download does not notice."""
     with with_both_vips() as lab:
         download = lab.client.start("download", [
-            "curl", "-sS", "--limit-rate", "16M", "-o", "/dev/null", "-w", "%{http_code} %{size_download}",
-            url(VIP4, "/big")])
+            "curl", "-sS", "--limit-rate", "16M", "-o", "/dev/null",
+            "-w", "%{http_code} %{size_download}", url(VIP4, "/big")])
         for signum in (signal.SIGTERM, signal.SIGKILL):
             lab.lbd.stop(signum)
             for address in (VIP4, VIP6):
@@ -60,8 +59,7 @@ def detach():
 def busy_interface():
     """Another XDP program on the interface is named and left alone."""
     with new_lab(reals=1) as lab:
-        lab.lb.run(["ip", "link", "set", "dev", "eth0", "xdpdrv", "obj",
-                    build_dir() / "bpf/pass/pass.bpf.o", "sec", "xdp"], env={"TC_BPF_MNT": str(lab.bpffs)})
+        lab.attach_pass(lab.lb, "eth0")
         program = lab.lb.link()["xdp"]["prog"]["id"]
         _expect_refused(lab, config(), "eth0", f"id {program}")
         expect(lab.lb.link()["xdp"]["prog"]["id"] == program, "the other program is gone")

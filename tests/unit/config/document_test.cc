@@ -261,6 +261,10 @@ TEST(DocumentTest, LaterProblemsAreShownAtTheirPlace) {
   EXPECT_EQ(document.Find(""), std::nullopt);
 }
 
+TEST(DocumentTest, EscapesCannotMakeAStringOtherThanUtf8) {
+  EXPECT_EQ(Problems("hash_key: \"\\N\""), "lb.yaml:1:11: hash_key: not UTF-8 text");
+}
+
 TEST(DocumentTest, HalfADocumentHasNoPlaces) {
   v1::Config config;
   const auto document = ParseDocument("{vips: [{address: 192.0.2.1, port", "lb.yaml", config);

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// lb/abi.h as clang compiled it for the kernel and as g++ compiles it here: the same bytes.
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lb/abi.h"
+#include "lb_xdp.skel.h"
+
+namespace lb::testing {
+namespace {
+
+struct Field {
+  std::string name;
+  size_t offset;
+  size_t size;
+
+  bool operator==(const Field&) const = default;
+};
+
+void PrintTo(const Field& field, std::ostream* out) {
+  *out << field.name << " at " << field.offset << ", " << field.size << " bytes";
+}
+
+struct Layout {
+  std::string name;
+  size_t size;
+  std::vector<Field> fields;  // all of them
+};
+
+#define LB_FIELD(type, field) \
+  Field { #field, offsetof(type, field), sizeof(type::field) }
+
+std::vector<Layout> LayoutsHere() {
+  return {
+      {"lb_vip",
+       sizeof(lb_vip),
+       {LB_FIELD(lb_vip, address), LB_FIELD(lb_vip, port_be), LB_FIELD(lb_vip, protocol),
+        LB_FIELD(lb_vip, flags), LB_FIELD(lb_vip, reserved0), LB_FIELD(lb_vip, place),
+        LB_FIELD(lb_vip, hash_k0), LB_FIELD(lb_vip, hash_k1), LB_FIELD(lb_vip, reserved1)}},
+      {"lb_real",
+       sizeof(lb_real),
+       {LB_FIELD(lb_real, address), LB_FIELD(lb_real, checksum), LB_FIELD(lb_real, next_hop),
+        LB_FIELD(lb_real, flags), LB_FIELD(lb_real, reserved)}},
+      {"lb_next_hop",
+       sizeof(lb_next_hop),
+       {LB_FIELD(lb_next_hop, destination), LB_FIELD(lb_next_hop, source),
+        LB_FIELD(lb_next_hop, ifindex), LB_FIELD(lb_next_hop, mtu),
+        LB_FIELD(lb_next_hop, reserved)}},
+      {"lb_counter",
+       sizeof(lb_counter),
+       {LB_FIELD(lb_counter, packets), LB_FIELD(lb_counter, bytes)}},
+      {"lb_config",
+       sizeof(lb_config),
+       {LB_FIELD(lb_config, vip_mask), LB_FIELD(lb_config, real_mask),
+        LB_FIELD(lb_config, ring_mask), LB_FIELD(lb_config, next_hop_mask),
+        LB_FIELD(lb_config, counter_mask), LB_FIELD(lb_config, verdict_mask),
+        LB_FIELD(lb_config, cpu_mask), LB_FIELD(lb_config, real_bits),
+        LB_FIELD(lb_config, vip_hash_key), LB_FIELD(lb_config, source_v4),
+        LB_FIELD(lb_config, source_v4_hash_mask), LB_FIELD(lb_config, source_v6),
+        LB_FIELD(lb_config, source_v6_hash_mask), LB_FIELD(lb_config, reserved)}},
+  };
+}
+
+// The BTF of the object that is shipped inside the skeleton.
+class AbiLayoutTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    size_t size = 0;
+    const void* elf = lb_xdp_bpf::elf_bytes(&size);
+    object_.reset(bpf_object__open_mem(elf, size, nullptr));
+    ASSERT_NE(object_, nullptr);
+    btf_ = bpf_object__btf(object_.get());
+    ASSERT_NE(btf_, nullptr);
+  }
+
+  const btf_type* Find(const std::string& name, uint32_t kind) const {
+    const int id = btf__find_by_name_kind(btf_, name.c_str(), kind);
+    return id < 0 ? nullptr : btf__type_by_id(btf_, id);
+  }
+
+  struct CloseObject {
+    void operator()(bpf_object* object) const { bpf_object__close(object); }
+  };
+  std::unique_ptr<bpf_object, CloseObject> object_;
+  const btf* btf_ = nullptr;
+};
+
+TEST_F(AbiLayoutTest, EveryStructHasTheSameSizeAndMembersInTheKernel) {
+  for (const Layout& here : LayoutsHere()) {
+    SCOPED_TRACE(here.name);
+    const btf_type* type = Find(here.name, BTF_KIND_STRUCT);
+    ASSERT_NE(type, nullptr);
+    EXPECT_EQ(type->size, here.size);
+    std::vector<Field> fields;
+    for (int i = 0; i < btf_vlen(type); ++i) {
+      const btf_member& member = btf_members(type)[i];
+      EXPECT_EQ(btf_member_bitfield_size(type, i), 0u);
+      fields.push_back({btf__name_by_offset(btf_, member.name_off),
+                        btf_member_bit_offset(type, i) / 8,
+                        static_cast<size_t>(btf__resolve_size(btf_, member.type))});
+    }
+    EXPECT_EQ(fields, here.fields);
+  }
+}
+
+// A struct of abi.h that LayoutsHere() forgot. All its names begin with lb_, and so do the maps.
+TEST_F(AbiLayoutTest, NoStructOfTheContractIsLeftOut) {
+  std::vector<std::string> known = {"lb_sip"};  // of flow_hash.h, never in a map
+  for (const Layout& layout : LayoutsHere()) known.push_back(layout.name);
+  for (uint32_t id = 1; id < btf__type_cnt(btf_); ++id) {
+    const btf_type* type = btf__type_by_id(btf_, id);
+    const std::string name = btf__name_by_offset(btf_, type->name_off);
+    if (!btf_is_struct(type) || !name.starts_with("lb_")) continue;
+    EXPECT_GT(std::ranges::count(known, name), 0) << name;
+  }
+}
+
+TEST_F(AbiLayoutTest, TheConstantsAreNothingButTheConfig) {
+  const bpf_map* rodata = bpf_object__find_map_by_name(object_.get(), ".rodata");
+  ASSERT_NE(rodata, nullptr);
+  EXPECT_EQ(bpf_map__value_size(rodata), sizeof(lb_config));
+}
+
+TEST_F(AbiLayoutTest, TheTablesHoldTheStructsOfTheContract) {
+  const std::map<std::string, size_t> elements = {
+      {"lb_vips", sizeof(lb_vip)},         {"lb_ring", sizeof(uint16_t)},
+      {"lb_reals", sizeof(lb_real)},       {"lb_next_hops", sizeof(lb_next_hop)},
+      {"lb_counters", sizeof(lb_counter)}, {"lb_verdicts", sizeof(uint64_t)},
+  };
+  std::map<std::string, size_t> there;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object_.get()) {
+    if (!bpf_map__is_internal(map)) there[bpf_map__name(map)] = bpf_map__value_size(map);
+  }
+  EXPECT_EQ(there, elements);
+}
+
+}  // namespace
+}  // namespace lb::testing

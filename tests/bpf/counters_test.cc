@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counters are exact, and outlive whatever changes around them.
+#include <gtest/gtest.h>
+#include <linux/bpf.h>
+
+#include <atomic>
+#include <map>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/bpf/balancer.h"
+
+namespace lb::testing {
+namespace {
+
+const model::VipKey kWeb4 = {kVip4, 80, model::Protocol::kTcp};
+const model::VipKey kWeb6 = {kVip6, 80, model::Protocol::kTcp};
+const model::VipKey kEmpty = {kVip4, 81, model::Protocol::kTcp};
+const model::VipKey kUnreachable = {kVip4, 82, model::Protocol::kTcp};
+
+std::vector<IpAddress> RealsUpTo(int count) {
+  std::vector<IpAddress> reals;
+  for (int i = 1; i <= count; ++i) reals.push_back(i % 2 == 0 ? Real6(i) : Real4(i));
+  return reals;
+}
+
+void SendFlows(Balancer& balancer, const model::VipKey& vip, uint32_t count) {
+  for (uint32_t flow = 0; flow < count; ++flow) balancer.SendFast(Flow(flow, vip));
+}
+
+std::map<IpAddress, dataplane::Counter> CountersOf(Balancer& balancer, const model::VipKey& vip) {
+  std::map<IpAddress, dataplane::Counter> result;
+  for (const auto& counters : balancer.forwarder().ReadVipCounters()) {
+    if (counters.key != vip) continue;
+    for (const auto& real : counters.reals) result[real.address] = real.counter;
+  }
+  return result;
+}
+
+dataplane::Counter SumOf(const std::map<IpAddress, dataplane::Counter>& counters) {
+  dataplane::Counter sum;
+  for (const auto& [address, counter] : counters) sum += counter;
+  return sum;
+}
+
+uint64_t ForwardedOf(Balancer& balancer) { return balancer.forwarder().ReadVerdicts()[LB_FORWARD]; }
+
+IpHeader ToVip() { return {.source = kClient4, .destination = kVip4}; }
+
+TEST(CountersTest, EveryVerdictIsCountedOncePerPacket) {
+  Balancer balancer;
+  balancer.Serve({MakeService(kWeb4, {Real4(1)}), MakeService(kEmpty, {}),
+                  MakeService(kUnreachable, {Real4(2)})});
+  balancer.SetNextHops({{Real4(1), Gateway()}});
+  const Bytes web = Ethernet({}, Ip(ToVip(), Tcp({})));
+  std::map<lb_verdict, Bytes> frames;
+  frames[LB_FORWARD] = web;
+  frames[LB_ECHO_REPLY] = Ethernet({}, Ip(ToVip(), Icmp({})));
+  frames[LB_NOT_IP] = Ethernet({.type = 0x0806}, Opaque(0, "who has"));
+  frames[LB_NOT_VIP] = Ethernet({}, Ip({.source = kClient4, .destination = kHost4}, Tcp({})));
+  frames[LB_TRUNCATED] = Ethernet({}, Ip(ToVip(), Opaque(6, "short")));
+  IpHeader header = ToVip();
+  header.version = 5;
+  frames[LB_BAD_HEADER] = Ethernet({}, Ip(header, Tcp({})));
+  frames[LB_BAD_LENGTH] = Truncated(web, web.size() - 1);
+  header = ToVip();
+  header.fragment = 0x2000;
+  frames[LB_FRAGMENT] = Ethernet({}, Ip(header, Tcp({})));
+  frames[LB_NO_REAL] = Ethernet({}, Ip(ToVip(), Tcp({.destination = kEmpty.port})));
+  frames[LB_NO_NEXT_HOP] = Ethernet({}, Ip(ToVip(), Tcp({.destination = kUnreachable.port})));
+  frames[LB_TOO_BIG] = Ethernet({}, Ip(ToVip(), Tcp({}, std::string(1441, 'x'))));
+  frames[LB_ENCAP_FAILED] = web;  // and no headroom
+  ASSERT_EQ(frames.size(), LB_VERDICT_COUNT) << "a verdict is missing here";
+
+  Verdicts expected{};
+  uint64_t sent = 0;
+  for (const auto& [verdict, frame] : frames) {
+    for (uint64_t i = 0; i < 3u + verdict; ++i, ++sent, ++expected[verdict]) {
+      const uint32_t metadata = verdict == LB_ENCAP_FAILED ? 200 : 0;
+      EXPECT_EQ(balancer.Send(frame, {.metadata = metadata}).verdict, verdict);
+    }
+  }
+  const Verdicts counted = balancer.forwarder().ReadVerdicts();
+  EXPECT_EQ(counted, expected);
+  EXPECT_EQ(std::accumulate(counted.begin(), counted.end(), uint64_t{0}), sent);
+}
+
+TEST(CountersTest, PacketsAndBytesPerVipAndRealAreExact) {
+  Balancer balancer;
+  const std::vector<IpAddress> reals = {Real4(1), Real6(2), Real4(3)};
+  balancer.Serve({MakeService(kWeb4, reals), MakeService(kWeb6, reals)});  // shared reals
+  std::map<model::VipKey, std::map<IpAddress, dataplane::Counter>> expected;
+  for (uint32_t flow = 0; flow < 500; ++flow) {
+    const model::VipKey& vip = flow % 3 == 0 ? kWeb6 : kWeb4;
+    Bytes frame = Flow(flow, vip);
+    const uint64_t ip_length = frame.size() - 14;
+    if (flow % 4 == 0) frame.resize(frame.size() + 6);  // padding does not count
+    const IpAddress real = RealOf(balancer.SendFast(frame).out);
+    expected[vip][real] += {1, ip_length};
+  }
+  EXPECT_EQ(CountersOf(balancer, kWeb4), expected[kWeb4]);
+  EXPECT_EQ(CountersOf(balancer, kWeb6), expected[kWeb6]);
+}
+
+// Each step moves the VIP to other regions, or changes it in place.
+TEST(CountersTest, CountersSurviveEveryMove) {
+  Balancer balancer;
+  const std::vector<Services> steps = {
+      {MakeService(kWeb4, RealsUpTo(3))},
+      {MakeService(kWeb4, RealsUpTo(4))},                                        // in place
+      {MakeService(kWeb4, RealsUpTo(40))},                                       // beyond capacity
+      {MakeService(kWeb4, RealsUpTo(40), 12)},                                   // larger ring
+      {MakeService(kWeb4, RealsUpTo(40), 8), MakeService(kWeb6, RealsUpTo(9))},  // smaller ring
+      {MakeService(kWeb6, RealsUpTo(300)), MakeService(kWeb4, RealsUpTo(200), 10)},
+      {MakeService(kWeb4, RealsUpTo(201), 10)},
+  };
+  std::map<IpAddress, dataplane::Counter> before;
+  for (const Services& services : steps) {
+    balancer.Serve(services);
+    const auto after = CountersOf(balancer, kWeb4);
+    for (const auto& [address, counter] : after) {
+      EXPECT_EQ(counter, before[address]) << address.ToString();
+    }
+    const uint64_t sum = SumOf(after).packets;
+    SendFlows(balancer, kWeb4, 777);
+    before = CountersOf(balancer, kWeb4);
+    EXPECT_EQ(SumOf(before).packets, sum + 777);
+  }
+}
+
+TEST(CountersTest, ForwardedPacketsOfWhatIsGoneStayInTheSum) {
+  Balancer balancer;
+  balancer.Serve({MakeService(kWeb4, RealsUpTo(4)), MakeService(kWeb6, RealsUpTo(4))});
+  SendFlows(balancer, kWeb4, 100);
+  SendFlows(balancer, kWeb6, 100);
+  EXPECT_EQ(ForwardedOf(balancer), 200u);
+  balancer.Serve({MakeService(kWeb4, RealsUpTo(2)), MakeService(kWeb6, RealsUpTo(4))});  // reals
+  EXPECT_EQ(ForwardedOf(balancer), 200u);
+  balancer.Serve({MakeService(kWeb4, RealsUpTo(2))});  // a VIP
+  EXPECT_EQ(ForwardedOf(balancer), 200u);
+  balancer.Serve({MakeService(kWeb4, {Real4(9)}, 12)});  // all reals, with a move
+  EXPECT_EQ(ForwardedOf(balancer), 200u);
+  balancer.Serve({});
+  EXPECT_EQ(ForwardedOf(balancer), 200u);
+}
+
+// The peers' mistake: numbers were recycled while counters still named them.
+TEST(CountersTest, NewRealStartsAtZeroWhereverItIsPut) {
+  Balancer balancer;
+  for (int round = 0; round < 5; ++round) {
+    const std::vector<IpAddress> reals = {Real4(100 + 2 * round), Real6(101 + 2 * round)};
+    balancer.Serve({MakeService(kWeb4, reals)});
+    EXPECT_EQ(SumOf(CountersOf(balancer, kWeb4)), dataplane::Counter{}) << round;
+    SendFlows(balancer, kWeb4, 100);
+    EXPECT_EQ(SumOf(CountersOf(balancer, kWeb4)).packets, 100u) << round;
+  }
+  balancer.Serve({});
+  balancer.Serve({MakeService(kWeb6, RealsUpTo(2))});  // in the regions that the other VIP left
+  EXPECT_EQ(SumOf(CountersOf(balancer, kWeb6)), dataplane::Counter{});
+}
+
+TEST(CountersTest, RealThatComesBackStartsAtZero) {
+  Balancer balancer;
+  balancer.Serve({MakeService(kWeb4, {Real4(1), Real4(2)})});
+  SendFlows(balancer, kWeb4, 100);
+  balancer.Serve({MakeService(kWeb4, {Real4(1)})});
+  balancer.Serve({MakeService(kWeb4, {Real4(1), Real4(2)})});
+  EXPECT_EQ(balancer.CounterOf(kWeb4, Real4(2)), dataplane::Counter{});
+  EXPECT_EQ(ForwardedOf(balancer), 100u);
+}
+
+TEST(CountersTest, AnotherProgramGoesOnCountingWhereTheFirstStopped) {
+  Balancer first;
+  first.Serve({MakeService(kWeb4, RealsUpTo(3)), MakeService(kWeb6, RealsUpTo(3))});
+  SendFlows(first, kWeb4, 300);
+  SendFlows(first, kWeb6, 30);
+  first.Send(Ethernet({.type = 0x0806}, Opaque(0, "who has")));
+  const auto counted = CountersOf(first, kWeb4);
+
+  // Another layout, one real and one VIP less, one real more.
+  Balancer second;
+  second.Serve({MakeService(kEmpty, {}), MakeService(kWeb4, {Real4(1), Real6(2), Real4(7)}, 10)});
+  second.forwarder().ContinueCounters(first.forwarder());
+  EXPECT_EQ(second.CounterOf(kWeb4, Real4(1)), counted.at(Real4(1)));
+  EXPECT_EQ(second.CounterOf(kWeb4, Real6(2)), counted.at(Real6(2)));
+  EXPECT_EQ(second.CounterOf(kWeb4, Real4(7)), dataplane::Counter{});
+  EXPECT_EQ(second.forwarder().ReadVerdicts(), first.forwarder().ReadVerdicts());
+
+  SendFlows(second, kWeb4, 50);
+  second.Send(Ethernet({.type = 0x0806}, Opaque(0, "who has")));
+  EXPECT_EQ(ForwardedOf(second), 380u);
+
+  Balancer third;  // and once more
+  third.Serve({MakeService(kWeb4, {Real4(1)})});
+  third.forwarder().ContinueCounters(second.forwarder());
+  EXPECT_EQ(third.CounterOf(kWeb4, Real4(1)), second.CounterOf(kWeb4, Real4(1)));
+  EXPECT_EQ(third.forwarder().ReadVerdicts(), second.forwarder().ReadVerdicts());
+  EXPECT_EQ(third.forwarder().ReadVerdicts()[LB_NOT_IP], 2u);
+}
+
+// Updates in the middle of traffic: every packet is forwarded to a real that was or is configured,
+// and none is counted twice or lost.
+TEST(CountersTest, NoPacketIsLostOrCountedTwiceWhileTheTablesChange) {
+  Balancer balancer;
+  const auto services = [](int step) -> Services {
+    return {MakeService(kWeb4, RealsUpTo(3 + step * 7 % 20), 8 + step % 3),
+            MakeService(kWeb6, RealsUpTo(1 + step % 5))};
+  };
+  NextHops hops;
+  for (const IpAddress& real : RealsUpTo(40)) hops[real] = Gateway();
+  balancer.Serve(services(0));
+  balancer.SetNextHops(hops);
+  std::atomic<bool> stop = false;
+  std::atomic<uint64_t> sent = 0, lost = 0;
+  std::thread traffic([&] {
+    for (uint32_t flow = 0; !stop; ++flow) {
+      const StatusOr<ProgRun> run = RunProgram(balancer.forwarder(), Flow(flow % 5000, kWeb4));
+      lost += !run.ok() || run->action != XDP_TX || !hops.contains(RealOf(run->out));
+      ++sent;
+    }
+  });
+  for (int step = 1; step <= 40; ++step) {
+    const Status status = balancer.forwarder().Update(services(step));
+    EXPECT_TRUE(status.ok()) << Message(status);
+  }
+  stop = true;
+  traffic.join();
+  EXPECT_EQ(lost, 0u);
+  EXPECT_GT(sent, 1000u);
+  EXPECT_EQ(ForwardedOf(balancer), sent);
+}
+
+}  // namespace
+}  // namespace lb::testing
