@@ -44,6 +44,7 @@ void EventLoop::Wake() {
 void EventLoop::Post(Task task) {
   {
     MutexLock lock(mutex_);
+    if (stopped_) return;
     posted_.push_back(std::move(task));
   }
   Wake();

@@ -15,12 +15,13 @@ constexpr std::array<uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 
 StatusOr<IpAddress> IpAddress::Parse(std::string_view text) {
   const std::string copy(text);
+  const bool whole = copy.find('\0') == std::string::npos;  // for inet_pton() the text ends there
   Bytes bytes{};
-  if (inet_pton(AF_INET, copy.c_str(), bytes.data() + 12) == 1) {
+  if (whole && inet_pton(AF_INET, copy.c_str(), bytes.data() + 12) == 1) {
     std::copy(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin());
     return IpAddress(bytes);
   }
-  if (inet_pton(AF_INET6, copy.c_str(), bytes.data()) == 1) return IpAddress(bytes);
+  if (whole && inet_pton(AF_INET6, copy.c_str(), bytes.data()) == 1) return IpAddress(bytes);
   return InvalidArgument(fmt::format("\"{}\" is not an IPv4 or IPv6 address", text));
 }
 

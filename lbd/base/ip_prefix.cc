@@ -29,10 +29,10 @@ StatusOr<IpPrefix> IpPrefix::Parse(std::string_view text) {
   prefix.length_ = max;
   if (slash != std::string_view::npos) {
     const std::string_view digits = text.substr(slash + 1);
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), prefix.length_);
-    if (error != std::errc() || end != digits.data() + digits.size() || prefix.length_ < 0 ||
-        prefix.length_ > max) {
+    uint8_t length = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+    prefix.length_ = length;
+    if (error != std::errc() || end != digits.data() + digits.size() || length > max) {
       return InvalidArgument(
           fmt::format("\"{}\": the prefix length must be 0..{}, got \"{}\"", text, max, digits));
     }

@@ -16,6 +16,12 @@ constexpr size_t kMaxVipName = 63;
 // A gRPC status travels in headers, which are small.
 constexpr size_t kMaxReported = 50;
 
+// The size of the ring; 0 where its bits are out of range.
+uint64_t SlotsOf(const Vip& vip) {
+  const int bits = RingBits(vip);
+  return bits < kMinRingBits || bits > kMaxRingBits ? 0 : uint64_t{1} << bits;
+}
+
 class Checker {
  public:
   void CheckSettings(const Settings& settings) {
@@ -66,7 +72,7 @@ class Checker {
       Add(path + ".reals",
           fmt::format("at most {} reals in one VIP, got {}", kMaxRealsPerVip, vip.reals.size()));
     }
-    if (vip.reals.size() > (size_t{1} << RingBits(vip))) {
+    if (SlotsOf(vip) != 0 && vip.reals.size() > SlotsOf(vip)) {
       Add(path + ".ring.bits",
           fmt::format("2^{} slots are fewer than the {} reals", RingBits(vip), vip.reals.size()));
     }
@@ -84,7 +90,7 @@ class Checker {
   void CheckTotals(const Config& config) {
     const Limits& limits = config.settings.limits;
     uint64_t slots = 0;
-    for (const Vip& vip : config.vips) slots += uint64_t{1} << RingBits(vip);
+    for (const Vip& vip : config.vips) slots += SlotsOf(vip);
     CheckLimit("vips", config.vips.size(), limits.vips, "VIPs", "limits.vips");
     CheckLimit("vips", config.CountReals(), limits.reals, "reals in all VIPs together",
                "limits.reals");
@@ -111,7 +117,7 @@ class Checker {
     CheckRange(path + ".weight", real.weight, 0, kMaxWeight);
   }
 
-  void CheckRange(const std::string& path, uint64_t value, uint64_t min, uint64_t max) {
+  void CheckRange(const std::string& path, int64_t value, int64_t min, int64_t max) {
     if (value < min || value > max)
       Add(path, fmt::format("must be {}..{}, got {}", min, max, value));
   }

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/dataplane/encode.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "tests/unit/model/config_testing.h"
+
+namespace lb::dataplane {
+namespace {
+
+using model::Ip;
+using model::Key;
+
+// The bytes of a struct as hex digits.
+template <typename T>
+std::string Hex(const T& value) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&value);
+  std::string text;
+  for (size_t i = 0; i < sizeof(value); ++i) {
+    text += "0123456789abcdef"[bytes[i] >> 4];
+    text += "0123456789abcdef"[bytes[i] & 15];
+  }
+  return text;
+}
+
+IpPrefix Prefix(std::string_view text) { return IpPrefix::Parse(text).value(); }
+
+model::Settings SettingsWith(std::string_view source_v4, std::string_view source_v6 = "100::/64") {
+  model::Settings settings;
+  settings.outer_source_v4 = Prefix(source_v4);
+  settings.outer_source_v6 = Prefix(source_v6);
+  return settings;
+}
+
+TEST(EncodeVipTest, BytesAreThoseOfTheAbi) {
+  const lb_vip entry =
+      EncodeVip(EncodeKey(Key("192.0.2.1:443/udp")),
+                {.k0 = 0x1122334455667788, .k1 = 0x99aabbccddeeff00}, 0x0123456789abcdef);
+  EXPECT_EQ(Hex(entry),
+            "00000000000000000000ffffc0000201"  // ::ffff:192.0.2.1
+            "01bb"                              // port 443, network order
+            "11"                                // UDP
+            "01"                                // LB_VIP_USED
+            "00000000"
+            "efcdab8967452301"  // place
+            "8877665544332211"  // the flow key
+            "00ffeeddccbbaa99"
+            "00000000000000000000000000000000");
+}
+
+TEST(EncodeVipTest, AnyPortIsPortZero) {
+  const lb_vip entry = EncodeVip(EncodeKey(Key("[2001:db8::1]:any/tcp")), {}, 0);
+  EXPECT_EQ(Hex(entry).substr(0, 40), "20010db800000000000000000000000100000601");
+}
+
+TEST(EncodeVipTest, AnAddressHasAnEntryOfItsOwn) {
+  const lb_vip entry = EncodeVip(AddressKey(Ip("192.0.2.1")), {}, 0);
+  EXPECT_EQ(Hex(entry).substr(0, 40), "00000000000000000000ffffc000020100000003");
+  EXPECT_NE(AddressKey(Ip("192.0.2.1")), EncodeKey(Key("192.0.2.1:any/tcp")));
+}
+
+TEST(EncodePlaceTest, EachPartIsAtItsBits) {
+  EXPECT_EQ(EncodePlace({.ring_start = 0xdeadbeef}), 0xdeadbeefu);
+  EXPECT_EQ(EncodePlace({.real_start = 1}), uint64_t{1} << 32);
+  EXPECT_EQ(EncodePlace({.real_start = LB_PLACE_REAL_MASK}), uint64_t{0x3ffffff} << 32);
+  EXPECT_EQ(EncodePlace({.ring_bits = 20}), uint64_t{20} << 58);
+}
+
+TEST(EncodePlaceTest, ComesBackAsTheProgramReadsIt) {
+  const Place place{.ring_start = (1u << 27) - 32, .real_start = 4194303, .ring_bits = 20};
+  const uint64_t word = EncodePlace(place);
+  EXPECT_EQ(static_cast<uint32_t>(word), place.ring_start);
+  EXPECT_EQ(word >> LB_PLACE_REAL_SHIFT & LB_PLACE_REAL_MASK, place.real_start);
+  EXPECT_EQ(word >> LB_PLACE_BITS_SHIFT, 20u);
+}
+
+TEST(EncodeRealTest, BytesOfAnIpv6RealAreThoseOfTheAbi) {
+  EXPECT_EQ(Hex(EncodeReal(Ip("2001:db8::1"), true, model::Settings())),
+            "20010db8000000000000000000000001"
+            "00000000"  // no checksum
+            "0000"      // no next hop yet
+            "0100"      // LB_REAL_V6
+            "0000000000000000");
+}
+
+TEST(EncodeRealTest, BytesOfAnIpv4RealAreThoseOfTheAbi) {
+  // As they stand in memory, the words of 45 00 .. .. | .. .. 40 00 | 40 04 .. .. | ac 10 00 00 |
+  // 0a 00 00 01: 0x0045 + 0x0040 + 0x0440 + 0x10ac + 0x000a + 0x0100 = 0x167b.
+  EXPECT_EQ(Hex(EncodeReal(Ip("10.0.0.1"), true, model::Settings())),
+            "00000000000000000000ffff0a000001"
+            "7b160000"
+            "0000"
+            "0000"
+            "0000000000000000");
+}
+
+// The outer header of RFC 791 with the checksum of RFC 1071, byte by byte.
+uint16_t ChecksumOfOuterHeader(const IpAddress& source, const IpAddress& destination,
+                               uint8_t protocol, uint8_t tos, uint16_t length) {
+  std::vector<uint8_t> header = {0x45,
+                                 tos,
+                                 static_cast<uint8_t>(length >> 8),
+                                 static_cast<uint8_t>(length),
+                                 0,
+                                 0,
+                                 0x40,
+                                 0,  // identification 0, do not fragment
+                                 64,
+                                 protocol,
+                                 0,
+                                 0};
+  header.insert(header.end(), source.bytes().begin(), source.bytes().end());
+  header.insert(header.end(), destination.bytes().begin(), destination.bytes().end());
+  uint32_t sum = 0;
+  for (size_t i = 0; i < header.size(); i += 2) sum += header[i] << 8 | header[i + 1];
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~sum);
+}
+
+TEST(EncodeRealTest, TheConstantSumGivesTheChecksumOfTheOuterHeader) {
+  for (const bool vip_is_v4 : {true, false}) {
+    for (const std::string_view real : {"10.0.0.1", "255.255.255.254", "192.0.2.77"}) {
+      for (const std::string_view prefix : {"172.16.0.0/16", "192.0.2.9/32", "255.255.0.0/20"}) {
+        const lb_real entry = EncodeReal(Ip(real), vip_is_v4, SettingsWith(prefix));
+        // What the program adds, in words as they stand in memory: TOS, length, hash bits.
+        constexpr uint8_t kTos = 0xb8;
+        constexpr uint16_t kLength = 1400;
+        const uint32_t hash_bits = prefix.ends_with("/32") ? 0 : 0x5a0b;
+        IpAddress::Bytes source = Prefix(prefix).address().mapped();
+        source[14] |= hash_bits >> 8 & 0xf;
+        source[15] |= hash_bits & 0xff;
+        uint64_t sum = entry.checksum;
+        sum += uint32_t{kTos} << 8;
+        sum += (kLength & 0xff) << 8 | kLength >> 8;
+        sum += (source[15] << 8 | source[14]) -
+               (Prefix(prefix).address().mapped()[15] << 8 | Prefix(prefix).address().mapped()[14]);
+        while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+        const auto folded = static_cast<uint16_t>(~sum);
+        const auto in_memory = static_cast<uint16_t>(folded << 8 | folded >> 8);
+        EXPECT_EQ(in_memory, ChecksumOfOuterHeader(IpAddress(source), Ip(real), vip_is_v4 ? 4 : 41,
+                                                   kTos, kLength))
+            << real << " " << prefix;
+      }
+    }
+  }
+}
+
+TEST(EncodeNextHopTest, BytesAreThoseOfTheAbi) {
+  const NextHop hop{.destination = MacAddress({2, 0, 0, 0, 0, 1}),
+                    .source = MacAddress({2, 0, 0, 0, 0, 2}),
+                    .ifindex = 0x01020304,
+                    .interface = "eth0",
+                    .mtu = 1500,
+                    .via = Ip("10.0.0.1")};
+  EXPECT_EQ(Hex(EncodeNextHop(hop)),
+            "020000000001"
+            "020000000002"
+            "04030201"
+            "dc050000"
+            "000000000000000000000000");
+}
+
+TEST(EncodeConfigTest, MasksAreOneBelowTheSizes) {
+  const MapSizes sizes{
+      .vips = 4096, .reals = 16384, .ring_slots = 1 << 21, .next_hops = 8192, .cpus = 4};
+  const lb_config config = EncodeConfig(model::Settings(), sizes, 0x1122334455667788);
+  EXPECT_EQ(config.vip_mask, 4095u);
+  EXPECT_EQ(config.real_mask, 16383u);
+  EXPECT_EQ(config.ring_mask, (1u << 21) - 1);
+  EXPECT_EQ(config.next_hop_mask, 8191u);
+  EXPECT_EQ(config.counter_mask, 4 * 16384u - 1);
+  EXPECT_EQ(config.verdict_mask, 4 * 64u - 1);
+  EXPECT_EQ(config.cpu_mask, 3u);
+  EXPECT_EQ(config.real_bits, 14u);
+  EXPECT_EQ(config.vip_hash_key, 0x1122334455667788u);
+}
+
+TEST(EncodeConfigTest, OuterSourcesAreInNetworkOrderWithTheBitsThatTheHashFills) {
+  struct Row {
+    std::string_view v4, v4_bytes, v4_mask, v6, v6_bytes, v6_mask;
+  };
+  constexpr Row kRows[] = {
+      {"172.16.0.0/16", "ac100000", "0000ffff", "100::/64", "01000000000000000000000000000000",
+       "ffffffff"},
+      {"10.0.0.0/8", "0a000000", "00ffffff", "2001:db8::/32", "20010db8000000000000000000000000",
+       "ffffffff"},
+      {"192.0.2.1/32", "c0000201", "00000000", "2001:db8::1/128",
+       "20010db8000000000000000000000001", "00000000"},
+      {"192.0.2.128/25", "c0000280", "0000007f", "fd00::a00:0/103",
+       "fd00000000000000000000000a000000", "01ffffff"},
+      {"0.0.0.0/0", "00000000", "ffffffff", "fd00::/96", "fd000000000000000000000000000000",
+       "ffffffff"},
+  };
+  const MapSizes sizes{.vips = 1, .reals = 1, .ring_slots = 1, .next_hops = 1, .cpus = 1};
+  for (const Row& row : kRows) {
+    SCOPED_TRACE(row.v4);
+    const lb_config config = EncodeConfig(SettingsWith(row.v4, row.v6), sizes, 0);
+    EXPECT_EQ(Hex(config.source_v4), row.v4_bytes);
+    EXPECT_EQ(Hex(config.source_v4_hash_mask), row.v4_mask);
+    EXPECT_EQ(Hex(config.source_v6), row.v6_bytes);
+    EXPECT_EQ(Hex(config.source_v6_hash_mask), row.v6_mask);
+  }
+}
+
+TEST(MapSizesTest, ArePowersOfTwoThatHoldWhatTheLimitsAllow) {
+  const model::Limits kLimits[] = {{},
+                                   {.vips = 1, .reals = 64, .ring_slots = 1 << 14},
+                                   {.vips = 3, .reals = 65, .ring_slots = 20000},
+                                   {.vips = 65536, .reals = 1 << 20, .ring_slots = 1 << 27}};
+  for (const model::Limits& limits : kLimits) {
+    for (const uint32_t cpus : {1u, 3u, 128u}) {
+      const MapSizes sizes = MapSizes::For(limits, cpus);
+      for (const uint32_t size :
+           {sizes.vips, sizes.reals, sizes.ring_slots, sizes.next_hops, sizes.cpus}) {
+        EXPECT_TRUE(std::has_single_bit(size)) << size;
+      }
+      EXPECT_GE(sizes.vips, 4 * 2 * limits.vips);  // an address each; a quarter full
+      EXPECT_GE(sizes.reals, limits.reals + limits.vips);
+      EXPECT_LE(sizes.reals, LB_PLACE_REAL_MASK + 1u);
+      EXPECT_GE(sizes.ring_slots, limits.ring_slots);
+      EXPECT_GE(sizes.next_hops, std::min(limits.reals + 1, 65536u));
+      EXPECT_LE(sizes.next_hops, 65536u);  // lb_real.next_hop has 16 bits
+      EXPECT_GE(sizes.cpus, cpus);
+    }
+  }
+}
+
+// From lb/abi.h computed over again in Python.
+TEST(VipSlotTest, BothChoicesAreThoseOfTheAbi) {
+  constexpr uint64_t kHashKey = 0x1122334455667788;
+  const VipTableKey v4 = EncodeKey(Key("192.0.2.1:80/tcp"));
+  EXPECT_EQ(VipSlot(kHashKey, v4, 0), 0x21a15f64u);
+  EXPECT_EQ(VipSlot(kHashKey, v4, 1), 0xbc7cf2u);
+  const VipTableKey v6 = EncodeKey(Key("[2001:db8::1]:443/udp"));
+  EXPECT_EQ(VipSlot(kHashKey, v6, 0), 0xba817dbeu);
+  EXPECT_EQ(VipSlot(kHashKey, v6, 1), 0x3a214bu);
+}
+
+// SipHash-2-4 of address, port, protocol and 0 or 1 under the secret, computed by OpenSSL 3.0. All
+// load balancers of a fleet must agree on these for ever.
+TEST(FlowKeyTest, StaysAsItWas) {
+  constexpr HashKey kSecret{.k0 = 0x0706050403020100, .k1 = 0x0f0e0d0c0b0a0908};
+  EXPECT_EQ(FlowKey(kSecret, Key("192.0.2.1:80/tcp")),
+            (HashKey{0xbac63fbb7d43332e, 0xe7683f64a30d05ee}));
+  EXPECT_EQ(FlowKey(kSecret, Key("[2001:db8::1]:443/udp")),
+            (HashKey{0xde2ef2239a557761, 0x43b9a7ceab6f3a7d}));
+  EXPECT_EQ(FlowKey(kSecret, Key("192.0.2.1:any/tcp")),
+            (HashKey{0xe0503f451f9d9729, 0x5c067ac06fb187a8}));
+}
+
+}  // namespace
+}  // namespace lb::dataplane

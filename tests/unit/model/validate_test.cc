@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/model/validate.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "tests/unit/model/config_testing.h"
+
+namespace lb::model {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// A configuration without problems that has one of everything.
+Config Good() {
+  Config config = ConfigOf({VipOf("192.0.2.1:80/tcp", {"10.0.0.1", "2001:db8::1"}),
+                            VipOf("[2001:db8::80]:any/udp", {"10.0.0.1"})});
+  config.settings.interfaces = {"eth0", "eth1"};
+  config.settings.next_hop_mac = MacAddress::Parse("02:00:5e:10:00:01").value();
+  return config;
+}
+
+std::vector<std::string> Problems(const Config& config) {
+  std::vector<std::string> lines;
+  for (const Problem& problem : Validate(config)) lines.push_back(problem.ToString());
+  return lines;
+}
+
+std::vector<std::string> After(const std::function<void(Config&)>& spoil) {
+  Config config = Good();
+  spoil(config);
+  return Problems(config);
+}
+
+std::vector<Real> ManyReals(size_t count) {
+  std::vector<Real> reals(count);
+  for (size_t i = 0; i < count; ++i) {
+    reals[i].address = Ip(fmt::format("10.{}.{}.{}", 1 + i / 62500, i / 250 % 250, 1 + i % 250));
+  }
+  return reals;
+}
+
+TEST(ValidateTest, FindsNothingInAGoodConfiguration) {
+  EXPECT_THAT(Problems(Good()), IsEmpty());
+  EXPECT_THAT(Problems(Config()), IsEmpty());
+}
+
+TEST(ValidateTest, InterfaceNamesFitTheKernel) {
+  EXPECT_THAT(After([](Config& c) { c.settings.interfaces = {std::string(15, 'e')}; }), IsEmpty());
+  EXPECT_THAT(After([](Config& c) {
+                c.settings.interfaces = {"eth0", std::string(16, 'e')};
+              }),
+              ElementsAre("interfaces[1]: must be an interface name of 1..15 characters, got "
+                          "\"eeeeeeeeeeeeeeee\""));
+  EXPECT_THAT(
+      After([](Config& c) { c.settings.interfaces = {""}; }),
+      ElementsAre("interfaces[0]: must be an interface name of 1..15 characters, got \"\""));
+}
+
+TEST(ValidateTest, InterfacesAreDistinct) {
+  EXPECT_THAT(After([](Config& c) {
+                c.settings.interfaces = {"a", "b", "a"};
+              }),
+              ElementsAre("interfaces[2]: \"a\" is already interfaces[0]"));
+}
+
+TEST(ValidateTest, TheGatewayHasAUnicastMac) {
+  for (const std::string_view mac :
+       {"00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"}) {
+    EXPECT_THAT(After([&](Config& c) { c.settings.next_hop_mac = MacAddress::Parse(mac).value(); }),
+                ElementsAre("next_hop.mac: must be the unicast address of a gateway, got " +
+                            std::string(mac)));
+  }
+  EXPECT_THAT(After([](Config& c) { c.settings.next_hop_mac.reset(); }), IsEmpty());
+}
+
+TEST(ValidateTest, OuterSourcesAreOfTheirFamilies) {
+  EXPECT_THAT(After([](Config& c) { c.settings.outer_source_v4 = *IpPrefix::Parse("100::/64"); }),
+              ElementsAre("encap.source_v4: must be an IPv4 prefix, got 100::/64"));
+  EXPECT_THAT(After([](Config& c) { c.settings.outer_source_v6 = *IpPrefix::Parse("10.0.0.0/8"); }),
+              ElementsAre("encap.source_v6: must be an IPv6 prefix, got 10.0.0.0/8"));
+}
+
+TEST(ValidateTest, LimitsAreInRange) {
+  struct Row {
+    uint32_t Limits::*field;
+    std::string_view name;
+    uint32_t min, max;
+  };
+  constexpr Row kRows[] = {
+      {&Limits::vips, "limits.vips", 1, 65536},
+      {&Limits::reals, "limits.reals", 64, 1048576},
+      {&Limits::ring_slots, "limits.ring_slots", 16384, 134217728},
+  };
+  for (const Row& row : kRows) {
+    for (const uint32_t value : {row.min, row.max}) {
+      Config config;
+      config.settings.limits.*row.field = value;
+      EXPECT_THAT(Problems(config), IsEmpty()) << row.name << value;
+    }
+    for (const uint32_t value : {0u, row.min - 1, row.max + 1, UINT32_MAX}) {
+      Config config;
+      config.settings.limits.*row.field = value;
+      EXPECT_THAT(Problems(config), ElementsAre(fmt::format("{}: must be {}..{}, got {}", row.name,
+                                                            row.min, row.max, value)));
+    }
+  }
+}
+
+constexpr std::string_view kNotUnicast[] = {
+    "0.0.0.0", "127.0.0.1", "224.0.0.1", "::", "255.255.255.255", "::1", "ff02::1"};
+
+TEST(ValidateTest, VipsAreUnicast) {
+  for (const std::string_view address : kNotUnicast) {
+    EXPECT_THAT(
+        After([&](Config& c) { c.vips[1].key.address = Ip(address); }),
+        ElementsAre(fmt::format(
+            "vips[1].address: must be a unicast address that clients can reach, got {}", address)));
+  }
+}
+
+TEST(ValidateTest, RealsAreUnicast) {
+  for (const std::string_view address : kNotUnicast) {
+    EXPECT_THAT(
+        After([&](Config& c) { c.vips[0].reals[1].address = Ip(address); }),
+        ElementsAre(fmt::format(
+            "vips[0].reals[1].address: must be the unicast address of a real server, got {}",
+            address)));
+  }
+}
+
+TEST(ValidateTest, EveryPortAndAnyPortMayBeBalanced) {
+  for (const uint16_t port : {0, 1, 80, 65535}) {
+    EXPECT_THAT(After([&](Config& c) { c.vips[0].key.port = port; }), IsEmpty());
+  }
+}
+
+TEST(ValidateTest, VipsAreDistinct) {
+  EXPECT_THAT(After([](Config& c) { c.vips.push_back(c.vips[0]); }),
+              ElementsAre("vips[2]: 192.0.2.1:80/tcp is already vips[0]"));
+  EXPECT_THAT(After([](Config& c) { c.vips.push_back(c.vips[1]); }),
+              ElementsAre("vips[2]: [2001:db8::80]:any/udp is already vips[1]"));
+}
+
+TEST(ValidateTest, VipsMayShareTheirAddress) {
+  EXPECT_THAT(After([](Config& c) {
+                c.vips.push_back(VipOf("192.0.2.1:81/tcp"));
+                c.vips.push_back(VipOf("192.0.2.1:80/udp"));
+                c.vips.push_back(VipOf("192.0.2.1:any/tcp"));
+              }),
+              IsEmpty());
+}
+
+TEST(ValidateTest, NamesAreShort) {
+  EXPECT_THAT(After([](Config& c) { c.vips[1].name = std::string(63, 'n'); }), IsEmpty());
+  EXPECT_THAT(After([](Config& c) { c.vips[1].name = std::string(64, 'n'); }),
+              ElementsAre("vips[1].name: at most 63 characters, got 64"));
+}
+
+TEST(ValidateTest, RingBitsAreInRange) {
+  for (const int bits : {0, 8, 20}) {
+    EXPECT_THAT(After([&](Config& c) { c.vips[0].ring.bits = bits; }), IsEmpty()) << bits;
+  }
+  for (const int bits : {-1, 1, 7, 21, 63, 64, 100, INT32_MAX, INT32_MIN}) {
+    EXPECT_THAT(After([&](Config& c) { c.vips[0].ring.bits = bits; }),
+                ElementsAre(fmt::format("vips[0].ring.bits: must be 8..20, got {}", bits)));
+  }
+}
+
+TEST(ValidateTest, TheRingHasASlotForEachReal) {
+  const auto with_reals = [](size_t count) {
+    return After([&](Config& c) {
+      c.vips[0].ring.bits = 8;
+      c.vips[0].reals = ManyReals(count);
+    });
+  };
+  EXPECT_THAT(with_reals(256), IsEmpty());
+  EXPECT_THAT(with_reals(257),
+              ElementsAre("vips[0].ring.bits: 2^8 slots are fewer than the 257 reals"));
+}
+
+TEST(ValidateTest, AVipHasAtMost8192Reals) {
+  const auto with_reals = [](size_t count) {
+    return After([&](Config& c) {
+      c.settings.limits.reals = 100000;
+      c.vips[0].reals = ManyReals(count);
+    });
+  };
+  EXPECT_THAT(with_reals(8192), IsEmpty());
+  EXPECT_THAT(with_reals(8193),
+              ElementsAre("vips[0].reals: at most 8192 reals in one VIP, got 8193"));
+}
+
+TEST(ValidateTest, RealsOfAVipAreDistinct) {
+  EXPECT_THAT(After([](Config& c) { c.vips[0].reals.push_back({.address = Ip("10.0.0.1")}); }),
+              ElementsAre("vips[0].reals[2].address: 10.0.0.1 is already reals[0] of this VIP"));
+}
+
+TEST(ValidateTest, AVipIsNotItsOwnReal) {
+  EXPECT_THAT(
+      After([](Config& c) { c.vips[0].reals[1].address = Ip("192.0.2.1"); }),
+      ElementsAre(
+          "vips[0].reals[1].address: is the VIP itself; a real needs an address of its own"));
+}
+
+TEST(ValidateTest, WeightsAreInRange) {
+  for (const uint32_t weight : {0u, 1u, 1000000u}) {
+    EXPECT_THAT(After([&](Config& c) { c.vips[1].reals[0].weight = weight; }), IsEmpty());
+  }
+  for (const uint32_t weight : {1000001u, UINT32_MAX}) {
+    EXPECT_THAT(
+        After([&](Config& c) { c.vips[1].reals[0].weight = weight; }),
+        ElementsAre(fmt::format("vips[1].reals[0].weight: must be 0..1000000, got {}", weight)));
+  }
+}
+
+TEST(ValidateTest, AllVipsTogetherStayWithinTheLimits) {
+  EXPECT_THAT(After([](Config& c) { c.settings.limits.vips = 2; }), IsEmpty());
+  EXPECT_THAT(After([](Config& c) { c.settings.limits.vips = 1; }),
+              ElementsAre("vips: 2 VIPs, but limits.vips is 1; raise it"));
+
+  const auto with_reals = [](size_t count) {
+    return After([&](Config& c) {
+      c.settings.limits.reals = 64;
+      c.vips[0].reals = ManyReals(count - 1);  // and one in the other VIP
+    });
+  };
+  EXPECT_THAT(with_reals(64), IsEmpty());
+  EXPECT_THAT(with_reals(65),
+              ElementsAre("vips: 65 reals in all VIPs together, but limits.reals is 64; raise it"));
+
+  EXPECT_THAT(After([](Config& c) { c.settings.limits.ring_slots = 2 << 14; }), IsEmpty());
+  EXPECT_THAT(After([](Config& c) { c.settings.limits.ring_slots = (2 << 14) - 1; }),
+              ElementsAre("vips: 32768 ring slots in all VIPs together, but limits.ring_slots is "
+                          "32767; raise it"));
+}
+
+TEST(ValidateTest, ReportsAllProblemsAtOnce) {
+  EXPECT_THAT(
+      After([](Config& c) {
+        c.settings.interfaces = {"a", "a"};
+        c.settings.limits.reals = 1;
+        c.vips[0].reals[0].weight = 2000000;
+        c.vips[0].reals[1].address = Ip("::1");
+        c.vips[1].key = c.vips[0].key;
+        c.vips[1].ring.bits = 7;
+      }),
+      testing::UnorderedElementsAre(
+          "interfaces[1]: \"a\" is already interfaces[0]",
+          "limits.reals: must be 64..1048576, got 1",
+          "vips[0].reals[0].weight: must be 0..1000000, got 2000000",
+          "vips[0].reals[1].address: must be the unicast address of a real server, got ::1",
+          "vips[1].ring.bits: must be 8..20, got 7", "vips[1]: 192.0.2.1:80/tcp is already vips[0]",
+          "vips: 3 reals in all VIPs together, but limits.reals is 1; raise it"));
+}
+
+TEST(ProblemTest, AProblemOfTheWholeDocumentHasNoPath) {
+  EXPECT_EQ((Problem{.path = "a.b", .message = "is wrong"}.ToString()), "a.b: is wrong");
+  EXPECT_EQ((Problem{.path = "", .message = "is empty"}.ToString()), "is empty");
+}
+
+TEST(ProblemTest, NoProblemsAreSuccess) { EXPECT_TRUE(ToStatus({}).ok()); }
+
+TEST(ProblemTest, ProblemsAreOneALine) {
+  const Status status = ToStatus({{"a", "is wrong"}, {"b", "too"}});
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Message(status), "a: is wrong\nb: too");
+}
+
+TEST(ProblemTest, FiftyProblemsAreShownAndTheRestCounted) {
+  const auto message_of = [](size_t count) {
+    return Message(ToStatus(std::vector<Problem>(count, {"a", "is wrong"})));
+  };
+  EXPECT_EQ(std::ranges::count(message_of(50), '\n'), 49);
+  EXPECT_EQ(std::ranges::count(message_of(53), '\n'), 50);
+  EXPECT_THAT(message_of(50), testing::EndsWith("is wrong"));
+  EXPECT_THAT(message_of(53), testing::EndsWith("\nand 3 more problems"));
+}
+
+}  // namespace
+}  // namespace lb::model

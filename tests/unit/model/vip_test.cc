@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/model/vip.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/model/config_testing.h"
+
+namespace lb::model {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+TEST(VipKeyTest, ReadsAddressPortAndProtocol) {
+  EXPECT_EQ(Key("192.0.2.1:80/tcp"), (VipKey{Ip("192.0.2.1"), 80, Protocol::kTcp}));
+  EXPECT_EQ(Key("[2001:db8::1]:443/udp"), (VipKey{Ip("2001:db8::1"), 443, Protocol::kUdp}));
+  EXPECT_EQ(Key("192.0.2.1:65535/udp"), (VipKey{Ip("192.0.2.1"), 65535, Protocol::kUdp}));
+  EXPECT_EQ(Key("192.0.2.1:any/tcp"), (VipKey{Ip("192.0.2.1"), 0, Protocol::kTcp}));
+}
+
+TEST(VipKeyTest, IsTcpWhereNothingElseIsSaid) {
+  EXPECT_EQ(Key("192.0.2.1:80"), Key("192.0.2.1:80/tcp"));
+  EXPECT_EQ(Key("[::2]:80"), Key("[::2]:80/tcp"));
+}
+
+TEST(VipKeyTest, ItsTextComesBack) {
+  for (const std::string_view text :
+       {"192.0.2.1:80/tcp", "[2001:db8::1]:443/udp", "192.0.2.1:any/tcp", "[2001:db8::1]:any/udp",
+        "192.0.2.1:65535/udp", "192.0.2.1:1/tcp"}) {
+    EXPECT_EQ(Key(text).ToString(), text);
+  }
+}
+
+TEST(VipKeyTest, SaysWhatIsWrongAndHowToWriteIt) {
+  constexpr std::string_view kRows[][2] = {
+      {"192.0.2.1:80/sctp", "the protocol must be tcp or udp, got \"sctp\""},
+      {"192.0.2.1:80/TCP", "the protocol must be tcp or udp, got \"TCP\""},
+      {"192.0.2.1:80/", "the protocol must be tcp or udp, got \"\""},
+      {"192.0.2.1", "the port is missing"},
+      {"192.0.2.1/tcp", "the port is missing"},
+      {"", "the port is missing"},
+      {"[2001:db8::1]", "the port is missing"},
+      {"[2001:db8::1]/tcp", "the port is missing"},
+      {"[", "the port is missing"},
+      {"[:80", "the port is missing"},
+      {"[]:80", "\"\" is not an IPv4 or IPv6 address"},
+      {"2001:db8::1:80/tcp", "an IPv6 address needs brackets"},
+      {"::/tcp", "an IPv6 address needs brackets"},
+      {"host:80/tcp", "\"host\" is not an IPv4 or IPv6 address"},
+      {":80/tcp", "\"\" is not an IPv4 or IPv6 address"},
+      {"192.0.2.1:0/tcp", "the port must be 1..65535 or \"any\", got \"0\""},
+      {"192.0.2.1:65536/tcp", "the port must be 1..65535 or \"any\", got \"65536\""},
+      {"192.0.2.1:-1/tcp", "the port must be 1..65535 or \"any\", got \"-1\""},
+      {"192.0.2.1:80x/tcp", "the port must be 1..65535 or \"any\", got \"80x\""},
+      {"192.0.2.1:/tcp", "the port must be 1..65535 or \"any\", got \"\""},
+      {"192.0.2.1:*/tcp", "the port must be 1..65535 or \"any\", got \"*\""},
+  };
+  for (const auto& [text, why] : kRows) {
+    const auto key = VipKey::Parse(text);
+    ASSERT_EQ(key.status().code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(Message(key.status()), StartsWith("\"" + std::string(text) + "\": "));
+    EXPECT_THAT(Message(key.status()), HasSubstr(std::string(why) + "; write a VIP as 192.0.2.1:"));
+  }
+}
+
+TEST(VipKeyTest, EveryPartTellsKeysApart) {
+  const VipKey key = Key("192.0.2.1:80/tcp");
+  for (const std::string_view other :
+       {"192.0.2.2:80/tcp", "192.0.2.1:81/tcp", "192.0.2.1:80/udp", "192.0.2.1:any/tcp"}) {
+    EXPECT_NE(Key(other), key);
+  }
+}
+
+TEST(VipTest, FindsItsRealsByAddress) {
+  const Vip vip = VipOf("192.0.2.1:80", {"10.0.0.1", "2001:db8::1"});
+  EXPECT_EQ(vip.FindReal(Ip("2001:db8::1")), &vip.reals[1]);
+  EXPECT_EQ(vip.FindReal(Ip("10.0.0.2")), nullptr);
+}
+
+TEST(VipTest, RingGrowsWithTheNumberOfReals) {
+  constexpr std::pair<size_t, int> kSteps[] = {{0, 14},    {1, 14},   {64, 14},   {65, 16},
+                                               {256, 16},  {257, 18}, {1024, 18}, {1025, 20},
+                                               {4096, 20}, {8192, 20}};
+  for (const auto& [reals, bits] : kSteps) {
+    const Vip vip{.reals = std::vector<Real>(reals)};
+    EXPECT_EQ(RingBits(vip), bits) << reals;
+  }
+}
+
+TEST(VipTest, ConfiguredRingBitsAreKept) {
+  const Vip vip{.ring = {.bits = 9}, .reals = std::vector<Real>(300)};
+  EXPECT_EQ(RingBits(vip), 9);
+}
+
+TEST(VipTest, EnumsHaveTheNamesOfTheConfiguration) {
+  EXPECT_EQ(ToString(Protocol::kTcp), "tcp");
+  EXPECT_EQ(ToString(Protocol::kUdp), "udp");
+  EXPECT_EQ(ToString(RingScheme::kRendezvous), "rendezvous");
+  EXPECT_EQ(ToString(RingScheme::kMaglev), "maglev");
+  EXPECT_EQ(ToString(AdminState::kUp), "up");
+  EXPECT_EQ(ToString(AdminState::kDown), "down");
+}
+
+}  // namespace
+}  // namespace lb::model
