@@ -131,7 +131,8 @@ class CommandLine {
  private:
   using Action = std::function<Status(const Session&)>;
 
-  CLI::App& AddCommand(CLI::App& parent, const char* name, const char* description, Action action) {
+  CLI::App& AddCommand(CLI::App& parent, const char* name, const char* description,
+                       const Action& action) {
     CLI::App* command = parent.add_subcommand(name, description);
     command->footer(kCommandFooter);
     command->callback([this, action] { action_ = action; });

@@ -77,7 +77,7 @@ Status Agent::SetVips(const std::vector<IpAddress>& vips) {
 
 Status Agent::RemoveVip(const IpAddress& address, uint32_t flags) {
   if ((flags & LB_DECAP_ADDED) != 0) {
-    const Status status = host_.Remove({loopback_, address});
+    Status status = host_.Remove({loopback_, address});
     if (!status.ok() && status.code() != absl::StatusCode::kNotFound) return status;
   }
   return decapsulator_.RemoveAddress(address);

@@ -316,7 +316,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::AddRealRequest& request) {
   model::AddReal change{reader.ReadKey(request.vip(), "vip"),
                         reader.ReadReal(request.real(), "real")};
   LB_RETURN_IF_ERROR(reader.status());
-  return model::Change(std::move(change));
+  return model::Change(change);
 }
 
 StatusOr<model::Change> ChangeFromProto(const v1::UpdateRealRequest& request) {
@@ -329,7 +329,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::UpdateRealRequest& request) {
   model::UpdateReal change{.vip = key, .address = real.address};
   if (mask.Has("weight")) change.weight = real.weight;
   if (mask.Has("admin_state")) change.admin_state = real.admin_state;
-  return model::Change(std::move(change));
+  return model::Change(change);
 }
 
 StatusOr<model::Change> ChangeFromProto(const v1::DeleteRealRequest& request) {
@@ -337,7 +337,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::DeleteRealRequest& request) {
   model::DeleteReal change{reader.ReadKey(request.vip(), "vip"),
                            reader.ReadAddress(request.address(), "address")};
   LB_RETURN_IF_ERROR(reader.status());
-  return model::Change(std::move(change));
+  return model::Change(change);
 }
 
 StatusOr<model::VipKey> VipKeyFromProto(const v1::VipKey& proto, const std::string& path) {

@@ -18,8 +18,6 @@
 namespace lb::dataplane {
 namespace {
 
-using ::testing::HasSubstr;
-
 class InterfaceTest : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -12,7 +12,7 @@ namespace lb::model {
 inline IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
 inline VipKey Key(std::string_view text) { return VipKey::Parse(text).value(); }
 
-inline Vip VipOf(std::string_view key, std::vector<std::string_view> reals = {}) {
+inline Vip VipOf(std::string_view key, const std::vector<std::string_view>& reals = {}) {
   Vip vip{.key = Key(key)};
   for (const std::string_view real : reals) vip.reals.push_back({.address = Ip(real)});
   return vip;
