@@ -15,8 +15,8 @@ from lab import wait_until
 TOOLS = pathlib.Path(__file__).resolve().parents[1] / "tools"
 PORT = 7
 CONNECTIONS = 2000
-WINDOW = 10  # seconds; idle connections are silent for less
-MAX_IDLE = 6
+WINDOW = 8  # seconds; idle connections are silent for less
+MAX_IDLE = 5
 
 
 def _document(reals):
@@ -113,9 +113,10 @@ def churn():
             service.weight(first[1], 100)
             service.wait_final()
             service.weight(first[2], 100)
-            # Two reals leave, one after the other.
+            # Two reals leave.
             for real in first[3:]:
-                lbctl(lab, "real", "drain", service.key, real.ip4)
+                service.real("drain", real)
+            for real in first[3:]:
                 wait_until(lambda leaving=real: service.remaining(leaving) == (0, 0), 120,
                            f"{real.name} is drained", 1)
                 service.real("delete", real)

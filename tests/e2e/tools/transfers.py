@@ -4,7 +4,7 @@
 
 Usage: transfers.py ADDRESS PORT CONNECTIONS MAX_IDLE
 
-A transfer lasts 8 to 30 seconds; then another takes its place. One in four is busy (a message every
+A transfer lasts 8 to 25 seconds; then another takes its place. One in four is busy (a message every
 0.2 to 0.4 s), the others are silent for up to MAX_IDLE seconds. Prints "ready" when all are
 connected. After SIGTERM it ends them, and prints {"transfers", "broken", "bytes", "slowest_ms",
 "errors"} as JSON. A transfer is broken by any error, by an answer that takes over 15 s, and by
@@ -33,7 +33,7 @@ class Totals:
 
 async def transfer(address, port, max_idle, stop, connected):
     busy = random.random() < 0.25
-    end = time.monotonic() + random.uniform(8, 30)
+    end = time.monotonic() + random.uniform(8, 25)
     sent, received = hashlib.sha256(), hashlib.sha256()
     reader, writer = await asyncio.wait_for(asyncio.open_connection(address, port), PATIENCE)
     connected()
