@@ -22,9 +22,9 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 
 	if (!vip)
 		return LB_NOT_VIP;
-	hash = lb_config.fast_hash ?
-		       lb_flow_hash_fast(vip->hash_k0, vip->hash_k1, p->source, p->ports, p->v6) :
-		       lb_flow_hash(vip->hash_k0, vip->hash_k1, p->source, p->ports, p->v6);
+	hash = lb_config.fast_hash
+		       ? lb_flow_hash_fast(vip->hash_k0, vip->hash_k1, p->source, p->ports, p->v6)
+		       : lb_flow_hash(vip->hash_k0, vip->hash_k1, p->source, p->ports, p->v6);
 	index = ring_real(vip, hash, p);
 	if (index < 0)
 		return LB_NO_REAL;

@@ -24,18 +24,25 @@ static __noinline __u32 ring_tracked_real(__u64 flows, __u64 hash, __u32 index, 
 	__u16 *next = lb_table(lb_ring_next);
 	__u8 *refused = lb_table(lb_refused);
 	__u32 bucket = hash & ((1U << (flows >> LB_FLOWS_BITS_SHIFT & LB_FLOWS_BITS_MASK)) - 1);
+	int always = !!(flows & LB_FLOWS_ALWAYS);
+	__u32 next_real;
 
 	index &= lb_config.ring_mask;
 	if (!(flows & LB_FLOWS_USED)) {
 		refused[index] = 1;
 		return old;
 	}
-	if (flows & LB_FLOWS_FROZEN)
-		event = LB_FLOW_LOOKUP;
+	next_real = next[index];
+	if (flows & LB_FLOWS_FROZEN) {
+		next_real = old;
+		always = 0;
+		if (event == LB_FLOW_OPEN)
+			event = LB_FLOW_REOPEN;
+	}
 	return lb_flow_real(&buckets[((__u32)flows + bucket) & lb_config.flow_mask],
-			    lb_flow_fingerprint(hash), old, next[index], event,
-			    bpf_ktime_get_coarse_ns() >> LB_FLOW_TICK_SHIFT,
-			    !!(flows & LB_FLOWS_ALWAYS), &refused[index]);
+			    lb_flow_fingerprint(hash), old, next_real, event,
+			    bpf_ktime_get_coarse_ns() >> LB_FLOW_TICK_SHIFT, always,
+			    &refused[index]);
 }
 
 /* The index in lb_reals of the flow's real, or -1 where there is none. */

@@ -199,7 +199,9 @@ class Reader {
     const std::vector<Problem> unreadable = problems_;
     for (Problem& problem : model::Validate(config)) {
       const bool follows = std::ranges::any_of(unreadable, [&](const Problem& cause) {
-        return cause.path.starts_with(problem.path) && problem.path != "vips";
+        const std::string object = cause.path.substr(0, cause.path.find('.'));
+        return (cause.path.starts_with(problem.path) && problem.path != "vips") ||
+               problem.message.ends_with("is already " + object);
       });
       if (!follows) problems_.push_back(std::move(problem));
     }
@@ -358,6 +360,8 @@ ConvertedConfig ConfigFromProto(const v1::Config& proto) {
 }
 
 StatusOr<model::Change> ChangeFromProto(const v1::ApplyConfigRequest& request) {
+  // The default configuration is empty: a request without any would delete every VIP.
+  if (!request.has_config()) return InvalidArgument("config: is required");
   ConvertedConfig converted = ConfigFromProto(request.config());
   LB_RETURN_IF_ERROR(model::ToStatus(converted.problems));
   return model::Change(std::move(converted.change));

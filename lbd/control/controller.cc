@@ -67,11 +67,11 @@ StatusOr<Controller::Outcome> Controller::ApplyOnLoop(const model::Change& chang
   const Lifecycle lifecycle_before = lifecycle_;
   lifecycle_.Update(before->config, config, now);
   dataplane::Desired desired = DesiredNow(config, now);
+  rings_.Trim();  // here, so that refused changes do not pile up theirs
   if (const Status status = dataplane_->Apply(desired); !status.ok()) {
     lifecycle_ = lifecycle_before;
     return status;
   }
-  rings_.Trim();
   ScheduleTimer(lifecycle_.Next(now));
 
   outcome.generation = before->generation + 1;

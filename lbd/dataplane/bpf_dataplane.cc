@@ -294,6 +294,7 @@ Status BpfDataplane::Apply(const Desired& desired) {
   LB_ASSIGN_OR_RETURN(auto fresh, Build(desired, hops, image));
   LB_RETURN_IF_ERROR(Attach(fresh->program(), desired.settings, interfaces));
   WaitForGracePeriod();
+  if (image) fresh->CatchUp(*image);
   if (forwarder_ != nullptr) fresh->ContinueCounters(*forwarder_);
   forwarder_ = std::move(fresh);
   commit();

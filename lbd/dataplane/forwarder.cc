@@ -471,7 +471,7 @@ void Forwarder::Adopt(const Image& image, const std::vector<Service>& services) 
       if (const auto place = AllocateFlows(from.flow_place.bits)) vip.flow_place = *place;
       vip.flow_place.always = from.flow_place.always;
       if (vip.flow_place.exists()) {
-        model::FlowTable(Buckets(vip.flow_place)).Merge(from.flows, Tick());
+        model::FlowTable(Buckets(vip.flow_place)).CopyFrom(from.flows);
       }
     }
     const bool known = addresses_.contains(from.key.address);
@@ -483,6 +483,16 @@ void Forwarder::Adopt(const Image& image, const std::vector<Service>& services) 
     if (!status.ok()) continue;  // Update() will say so
     addresses_.insert(from.key.address);
     installed_.emplace(from.key, std::move(vip));
+  }
+}
+
+void Forwarder::CatchUp(const Image& image) {
+  for (const VipImage& from : image.vips()) {
+    const auto it = installed_.find(from.key);
+    if (it == installed_.end() || from.flow_key != FlowKey(settings_.hash_key, from.key)) continue;
+    const FlowPlace& place = it->second.flow_place;
+    if (place.bits != from.flow_place.bits) continue;
+    model::FlowTable(Buckets(place)).Refresh(from.flows, Tick());
   }
 }
 

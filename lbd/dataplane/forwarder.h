@@ -46,6 +46,8 @@ class Forwarder {
   // Takes the VIPs of another program over, with their slots and their flows as far as they fit,
   // before the first Update(). Those that are not in `services` are left out. The image is frozen.
   void Adopt(const Image& image, const std::vector<Service>& services);
+  // Brings the ages of these flows up to date, now that the other program no longer runs.
+  void CatchUp(const Image& image);
   // Goes on counting where `before` stopped.
   void ContinueCounters(const Forwarder& before);
 

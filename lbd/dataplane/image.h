@@ -40,8 +40,8 @@ class Image {
   const std::vector<VipImage>& vips() const { return vips_; }
   bool fast_hash() const { return fast_hash_; }
 
-  // Keeps the program from recording flows, so that whoever takes over knows all: what is new on
-  // slots that change hands stays with their old owners meanwhile. Returns when every CPU does.
+  // Keeps the program from recording flows, so that whoever takes over knows all: what nobody knows
+  // yet stays with the old owner of its slot meanwhile. Returns when every CPU does.
   void Freeze();
   void Thaw();
 

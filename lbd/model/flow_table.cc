@@ -68,25 +68,29 @@ uint64_t FlowTable::Purge(const std::function<bool(uint16_t)>& real) const {
   return purged;
 }
 
-uint64_t FlowTable::Merge(std::span<const lb_flow_bucket> from, uint32_t tick) const {
-  uint64_t lost = 0;
+void FlowTable::CopyFrom(std::span<const lb_flow_bucket> from) const {
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    for (int way = 0; way < LB_FLOW_WAYS; ++way) {
+      buckets_[i].entries[way] = Load(from[i].entries[way]);
+    }
+  }
+}
+
+void FlowTable::Refresh(std::span<const lb_flow_bucket> from, uint32_t tick) const {
   for (size_t i = 0; i < buckets_.size(); ++i) {
     lb_flow_bucket& bucket = buckets_[i];
     for (const __u64& word : from[i].entries) {
       const uint64_t entry = Load(word);
-      if (entry == 0) continue;
-      const int way = lb_flow_find(&bucket, lb_flow_entry_fingerprint(entry));
-      if (way < 0) {
-        lost += lb_flow_insert(&bucket, entry, tick, false) == 0;
-        continue;
-      }
+      const int way = entry == 0 ? -1 : lb_flow_find(&bucket, lb_flow_entry_fingerprint(entry));
+      if (way < 0) continue;
       const uint64_t present = Load(bucket.entries[way]);
-      if (present != entry && lb_flow_entry_age(entry, tick) <= lb_flow_entry_age(present, tick)) {
-        lb_flow_swap(&bucket.entries[way], present, entry);
-      }
+      if (lb_flow_entry_real(present) != lb_flow_entry_real(entry)) continue;
+      const bool younger = lb_flow_entry_age(entry, tick) < lb_flow_entry_age(present, tick);
+      const uint64_t ended = entry & present & LB_FLOW_ENDED;
+      lb_flow_swap(&bucket.entries[way], present,
+                   ((younger ? entry : present) & ~uint64_t{LB_FLOW_ENDED}) | ended);
     }
   }
-  return lost;
 }
 
 void FlowTable::Visit(const std::function<void(uint64_t)>& visitor) const {

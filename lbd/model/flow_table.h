@@ -40,9 +40,11 @@ class FlowTable {
   Census Sweep(const Slots& slots, const FlowPolicy& policy, uint32_t tick) const;
   // Removes the entries of these reals, and says how many.
   uint64_t Purge(const std::function<bool(uint16_t)>& real) const;
-  // Copies what `from`, of as many buckets, has and this has not, or only an older version of.
-  // Returns the entries that found no place.
-  uint64_t Merge(std::span<const lb_flow_bucket> from, uint32_t tick) const;
+  // Makes this, which nobody uses yet, the same as `from`, of as many buckets.
+  void CopyFrom(std::span<const lb_flow_bucket> from) const;
+  // Takes from `from` when flows were last seen, where both agree on the real; a flow has ended
+  // where both say so, as either may have seen a new one of the same name.
+  void Refresh(std::span<const lb_flow_bucket> from, uint32_t tick) const;
   void Visit(const std::function<void(uint64_t entry)>& visitor) const;
 
  private:

@@ -43,6 +43,7 @@ struct lb_flow_bucket {
 
 enum lb_flow_event {
 	LB_FLOW_OPEN,	/* a packet that starts a connection: TCP SYN without ACK */
+	LB_FLOW_REOPEN, /* likewise, but it goes where its addresses and ports were known to go */
 	LB_FLOW_DATA,	/* any packet of a flow */
 	LB_FLOW_END,	/* TCP FIN or RST: the flow will not last */
 	LB_FLOW_LOOKUP, /* about a flow, not of it: an ICMP error */
@@ -128,35 +129,35 @@ LB_INLINE __u32 lb_flow_real(struct lb_flow_bucket *bucket, __u64 fingerprint, _
 			     __u32 next, enum lb_flow_event event, __u32 tick, int always,
 			     __u8 *refused)
 {
-	__u64 present = 0;
+	int way = lb_flow_find(bucket, fingerprint);
+	__u64 *place = &bucket->entries[way & (LB_FLOW_WAYS - 1)];
+	__u64 present = way < 0 ? 0 : *(volatile __u64 *)place;
+	__u32 real = event == LB_FLOW_OPEN ? next : old;
+	__u64 entry, now;
 
-	/* Once more where a sweep or another CPU came in between. */
-	for (int attempt = 0; attempt < 2; attempt++) {
-		int way = lb_flow_find(bucket, fingerprint);
-		__u64 *place = &bucket->entries[way & (LB_FLOW_WAYS - 1)];
-		__u32 real = event == LB_FLOW_OPEN ? next : old;
-		__u64 entry;
-
-		present = way < 0 ? 0 : *(volatile __u64 *)place;
-		if (present && event != LB_FLOW_OPEN)
-			real = lb_flow_entry_real(present);
-		if (!real || event == LB_FLOW_LOOKUP)
-			return real;
-		if (!present && old == next && !always)
-			return real;
-		entry = lb_flow_entry(fingerprint, tick, real);
-		if (event == LB_FLOW_END)
-			entry |= LB_FLOW_ENDED;
-		/* A new connection does not end as the one before that had its addresses and ports.
-		 */
-		if (event != LB_FLOW_OPEN)
+	if (present && event != LB_FLOW_OPEN)
+		real = lb_flow_entry_real(present);
+	if (!real || event == LB_FLOW_LOOKUP)
+		return real;
+	entry = lb_flow_entry(fingerprint, tick, real);
+	if (event == LB_FLOW_END)
+		entry |= LB_FLOW_ENDED;
+	if (present) {
+		/* A new connection has not ended as the last one of these ports has. */
+		if (event != LB_FLOW_OPEN && event != LB_FLOW_REOPEN)
 			entry |= present & LB_FLOW_ENDED;
-		if (present ? entry == present || lb_flow_swap(place, present, entry)
-			    : lb_flow_insert(bucket, entry, tick, always))
+		now = entry == present ? present
+				       : __sync_val_compare_and_swap(place, present, entry);
+		if (now == present)
 			return real;
+		/* Another CPU was faster; or else a sweep was, and the flow is recorded anew. */
+		if (now && lb_flow_entry_fingerprint(now) == fingerprint)
+			return lb_flow_entry_real(now);
+	} else if (old == next && !always) {
+		return real;
 	}
-	if (present)
-		return lb_flow_entry_real(present);
+	if (lb_flow_insert(bucket, entry, tick, always))
+		return real;
 	*refused = 1;
 	return old;
 }
