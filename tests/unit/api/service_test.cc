@@ -124,6 +124,23 @@ TEST_F(ServiceTest, MistakesAreNamedWithTheirPath) {
               HasSubstr("192.0.2.1:80/tcp.reals[0].weight: must be 0..1000000, got 1000001"));
 }
 
+TEST_F(ServiceTest, ARequestWithoutAConfigurationDeletesNothing) {
+  AddVip();
+  Call(&Stub::ApplyConfig, "");
+  EXPECT_EQ(status_.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status_.error_message(), "config: is required");
+  EXPECT_EQ(Call(&Stub::ListVips, "").vips_size(), 1);
+}
+
+TEST_F(ServiceTest, MessagesFitIntoHeaders) {
+  std::string vips;
+  const std::string odd(150, '%');
+  for (int i = 0; i < 60; ++i) vips += "vips { address: '" + odd + "' port: 80 } ";
+  Call(&Stub::ApplyConfig, "config { " + vips + " }");
+  EXPECT_EQ(status_.error_code(), StatusCode::INVALID_ARGUMENT) << status_.error_message();
+  EXPECT_THAT(status_.error_message(), ::testing::EndsWith("..."));
+}
+
 TEST_F(ServiceTest, LongListsOfProblemsAreCut) {
   std::string vips;
   for (int i = 0; i < 500; ++i) vips += "vips { address: 'x' port: 80 protocol: PROTOCOL_TCP } ";
