@@ -25,6 +25,13 @@
 LB_TABLE(struct lb_vip, lb_vips);
 /* Rings of all VIPs, one after the other. Written by user space. */
 LB_TABLE(__u16, lb_ring);
+/* The reals of new connections, slot by slot as lb_ring. Written by user space. */
+LB_TABLE(__u16, lb_ring_next);
+/* Slots, as lb_ring, where a flow could not be recorded. Set by the program, cleared by user space.
+ */
+LB_TABLE(__u8, lb_refused);
+/* Flows on slots that change hands. Written by both sides. */
+LB_TABLE(struct lb_flow_bucket, lb_flows);
 /* Reals of all VIPs, VIP by VIP. Written by user space. */
 LB_TABLE(struct lb_real, lb_reals);
 /* Where packets to a real go next. Written by user space. */

@@ -24,6 +24,7 @@ struct packet {
 	__u8 tos; /* or traffic class */
 	__u8 ttl; /* or hop limit */
 	__u8 v6;
+	__u8 tcp_flags; /* 0 for other protocols */
 };
 
 #endif /* LB_BPF_PACKET_H */

@@ -34,8 +34,11 @@ static __always_inline enum lb_verdict parse_ports(struct packet *p, void *l4, v
 		return LB_CONTINUE;
 	if (p->ip_length < header_length + need)
 		return LB_TRUNCATED;
-	if (p->protocol == IPPROTO_TCP && l4 + sizeof(struct tcphdr) > end)
-		return LB_TRUNCATED;
+	if (p->protocol == IPPROTO_TCP) {
+		if (l4 + sizeof(struct tcphdr) > end)
+			return LB_TRUNCATED;
+		p->tcp_flags = ((__u8 *)l4)[13];
+	}
 	if (l4 + sizeof(struct udphdr) > end)
 		return LB_TRUNCATED;
 	p->ports = *(__u32 *)l4;
@@ -97,21 +100,6 @@ static __always_inline enum lb_verdict parse_ipv6(struct packet *p, void *l3, vo
 		return LB_FRAGMENT;
 	p->l4_offset = sizeof(struct ethhdr) + sizeof(*ip);
 	return parse_ports(p, ip + 1, end, sizeof(*ip));
-}
-
-static __always_inline enum lb_verdict parse(struct packet *p)
-{
-	void *data = (void *)(long)p->ctx->data;
-	void *end = (void *)(long)p->ctx->data_end;
-	struct ethhdr *eth = data;
-
-	if ((void *)(eth + 1) > end)
-		return LB_NOT_IP;
-	if (eth->h_proto == bpf_htons(ETH_P_IP))
-		return parse_ipv4(p, eth + 1, end);
-	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(p, eth + 1, end);
-	return LB_NOT_IP;
 }
 
 #endif /* LB_BPF_PARSE_H */

@@ -4,18 +4,60 @@
 #define LB_BPF_RING_H
 
 #include "config.h"
-#include "lb/flow_hash.h"
+#include "lb/flow_table.h"
 #include "maps.h"
 #include "packet.h"
 
-/* The index in lb_reals of the flow's real, or -1 where the slot has none. */
-static __always_inline int ring_real(const struct lb_vip *vip, __u64 hash)
+static __always_inline enum lb_flow_event flow_event(const struct packet *p)
+{
+	if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return LB_FLOW_OPEN;
+	return p->tcp_flags & (TCP_FIN | TCP_RST) ? LB_FLOW_END : LB_FLOW_DATA;
+}
+
+/* The real of a flow whose slot is not stable. Not inline: rare, and it would crowd the common
+ * path. */
+static __noinline __u32 ring_tracked_real(__u64 flows, __u64 hash, __u32 index, __u32 old,
+					  enum lb_flow_event event)
+{
+	struct lb_flow_bucket *buckets = lb_table(lb_flows);
+	__u16 *next = lb_table(lb_ring_next);
+	__u8 *refused = lb_table(lb_refused);
+	__u32 bucket = hash & ((1U << (flows >> LB_FLOWS_BITS_SHIFT & LB_FLOWS_BITS_MASK)) - 1);
+	int always = !!(flows & LB_FLOWS_ALWAYS);
+	__u32 next_real;
+
+	index &= lb_config.ring_mask;
+	if (!(flows & LB_FLOWS_USED)) {
+		refused[index] = 1;
+		return old;
+	}
+	next_real = next[index];
+	if (flows & LB_FLOWS_FROZEN) {
+		next_real = old;
+		always = 0;
+		if (event == LB_FLOW_OPEN)
+			event = LB_FLOW_REOPEN;
+	}
+	return lb_flow_real(&buckets[((__u32)flows + bucket) & lb_config.flow_mask],
+			    lb_flow_fingerprint(hash), old, next_real, event,
+			    bpf_ktime_get_coarse_ns() >> LB_FLOW_TICK_SHIFT, always,
+			    &refused[index]);
+}
+
+/* The index in lb_reals of the flow's real, or -1 where there is none. */
+static __always_inline int ring_real(const struct lb_vip *vip, __u64 hash, const struct packet *p)
 {
 	__u64 place = *(volatile const __u64 *)&vip->place;
 	__u32 slot = hash >> (64 - (place >> LB_PLACE_BITS_SHIFT));
+	__u32 index = ((__u32)place + slot) & lb_config.ring_mask;
 	const __u16 *ring = lb_table(lb_ring);
-	__u32 real = ring[((__u32)place + slot) & lb_config.ring_mask] & LB_RING_REAL_MASK;
+	__u32 word = *(volatile const __u16 *)&ring[index];
+	__u32 real = word & LB_RING_REAL_MASK;
 
+	if (unlikely(word & LB_RING_TRACK))
+		real = ring_tracked_real(*(volatile const __u64 *)&vip->flows, hash, index, real,
+					 flow_event(p));
 	if (!real)
 		return -1;
 	return ((place >> LB_PLACE_REAL_SHIFT & LB_PLACE_REAL_MASK) + real) & lb_config.real_mask;

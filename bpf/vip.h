@@ -13,26 +13,31 @@ static __always_inline __u32 vip_tail(__u16 port_be, __u8 protocol, __u8 flags)
 	return port_be | (__u32)protocol << 16 | (__u32)flags << 24;
 }
 
+/* An address as the two words by which it is compared. */
+static __always_inline __u64 vip_word(const __u32 *address, int word)
+{
+	return address[2 * word] | (__u64)address[2 * word + 1] << 32;
+}
+
 static __always_inline int vip_matches(const struct lb_vip *vip, const __u32 *address, __u32 tail)
 {
-	return *(const __u32 *)&vip->port_be == tail && vip->address[3] == address[3] &&
-	       vip->address[2] == address[2] && vip->address[1] == address[1] &&
-	       vip->address[0] == address[0];
+	return !((*(const __u64 *)&vip->address[0] ^ vip_word(address, 0)) |
+		 (*(const __u64 *)&vip->address[2] ^ vip_word(address, 1)) |
+		 (*(const __u32 *)&vip->port_be ^ tail));
 }
 
 static __always_inline const struct lb_vip *vip_get(const __u32 *address, __u16 port_be,
 						    __u8 protocol, __u8 flags)
 {
 	__u32 tail = vip_tail(port_be, protocol, flags | LB_VIP_USED);
-	__u32 at0 = lb_vip_slot(lb_config.vip_hash_key, address, port_be, protocol, 0);
-	__u32 at1 = lb_vip_slot(lb_config.vip_hash_key, address, port_be, protocol, 1);
+	__u64 hash = lb_vip_hash(lb_config.vip_hash_key, address, port_be, protocol);
 	const struct lb_vip *table = lb_table(lb_vips);
 	const struct lb_vip *vip;
 
-	vip = &table[at0 & lb_config.vip_mask];
+	vip = &table[lb_vip_slot(hash, 0) & lb_config.vip_mask];
 	if (vip_matches(vip, address, tail))
 		return vip;
-	vip = &table[at1 & lb_config.vip_mask];
+	vip = &table[lb_vip_slot(hash, 1) & lb_config.vip_mask];
 	if (vip_matches(vip, address, tail))
 		return vip;
 	return NULL;

@@ -93,6 +93,10 @@ StatusOr<Response> Client::Invoke(Method method, const Request& request) {
   const grpc::Status status = ((*rpc_->stub).*method)(&context, request, &response);
   if (status.ok()) return response;
   std::string message = status.error_message();
+  // We cancel nothing: lbd ended in the middle of the call.
+  if (status.error_code() == grpc::StatusCode::CANCELLED) {
+    return Unavailable(Unreachable(server_, message));
+  }
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
     message = Unreachable(server_, message);
   } else if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
@@ -143,6 +147,12 @@ StatusOr<v1::GetStatusResponse> Client::Call(const v1::GetStatusRequest& request
 }
 StatusOr<v1::GetStatsResponse> Client::Call(const v1::GetStatsRequest& request) {
   return Invoke<v1::GetStatsResponse>(&Stub::GetStats, request);
+}
+StatusOr<v1::ListFlowsResponse> Client::Call(const v1::ListFlowsRequest& request) {
+  return Invoke<v1::ListFlowsResponse>(&Stub::ListFlows, request);
+}
+StatusOr<v1::PurgeFlowsResponse> Client::Call(const v1::PurgeFlowsRequest& request) {
+  return Invoke<v1::PurgeFlowsResponse>(&Stub::PurgeFlows, request);
 }
 
 }  // namespace lb::cli

@@ -35,6 +35,8 @@ class Client {
   StatusOr<v1::ListRealsResponse> Call(const v1::ListRealsRequest& request);
   StatusOr<v1::GetStatusResponse> Call(const v1::GetStatusRequest& request);
   StatusOr<v1::GetStatsResponse> Call(const v1::GetStatsRequest& request);
+  StatusOr<v1::ListFlowsResponse> Call(const v1::ListFlowsRequest& request);
+  StatusOr<v1::PurgeFlowsResponse> Call(const v1::PurgeFlowsRequest& request);
 
  private:
   struct Rpc;  // keeps gRPC's headers out of the commands

@@ -100,8 +100,8 @@ std::vector<std::string> PositionalCandidates(const CommandNode& node, Completio
     return names;
   }
   if (request.given.size() >= node.positionals.size()) return {};
-  request.positional = node.positionals[request.given.size()];
-  if (request.positional.find('|') != std::string::npos) return Split(request.positional, '|');
+  request.wanted = node.positionals[request.given.size()];
+  if (request.wanted.find('|') != std::string::npos) return Split(request.wanted, '|');
   return source(request);
 }
 
@@ -137,7 +137,8 @@ std::vector<std::string> Complete(const CommandNode& root, const std::vector<std
   const std::string prefix = words.empty() ? "" : words.back();
   std::vector<std::string> candidates;
   if (open != nullptr) {
-    candidates = open->choices;
+    request.wanted = open_name;
+    candidates = open->choices.empty() ? source(request) : open->choices;
   } else if (prefix.starts_with('-')) {
     candidates = OptionNames(path);
   } else {

@@ -26,7 +26,7 @@ struct CommandNode {
 
 // The words of a command line as they were understood.
 struct CompletionRequest {
-  std::string positional;                      // what is wanted: "VIP"
+  std::string wanted;                          // a positional, "VIP", or an option, "--real"
   std::vector<std::string> given;              // the positionals before it
   std::map<std::string, std::string> options;  // with their values: "--server" -> "unix:..."
 };

@@ -9,11 +9,14 @@
 
 namespace {
 
+bool IsTerminal() {
+  const char* term = std::getenv("TERM");
+  return ::isatty(STDOUT_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
+}
+
 bool WantsColour() {
   const char* no_color = std::getenv("NO_COLOR");
-  const char* term = std::getenv("TERM");
-  return ::isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0') &&
-         term != nullptr && std::string_view(term) != "dumb";
+  return IsTerminal() && (no_color == nullptr || *no_color == '\0');
 }
 
 }  // namespace
@@ -21,5 +24,5 @@ bool WantsColour() {
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   ::setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // our own messages say it better
-  return lb::cli::Run(argc, argv, {std::cin, std::cout, std::cerr, WantsColour()});
+  return lb::cli::Run(argc, argv, {std::cin, std::cout, std::cerr, WantsColour(), IsTerminal()});
 }

@@ -21,6 +21,12 @@ StatusOr<Enum> ParseEnum(const google::protobuf::EnumDescriptor& type, std::stri
   return static_cast<Enum>(value->number());
 }
 
+// A number that this version does not know is from a newer lbd.
+std::string EnumText(const google::protobuf::EnumDescriptor& type, int number) {
+  const auto* value = type.FindValueByNumber(number);
+  return value != nullptr ? config::ShortName(*value) : fmt::format("{}", number);
+}
+
 Status SetRealOption(std::string_view name, std::string_view value, v1::Real& real) {
   if (name == "weight") {
     const auto weight = config::ParseNumber<uint32_t>(value);
@@ -32,13 +38,13 @@ Status SetRealOption(std::string_view name, std::string_view value, v1::Real& re
     return OkStatus();
   }
   if (name == "state") {
-    const auto state = ParseAdminState(value);
+    const auto state = ParseRealState(value);
     if (!state.ok()) return Annotate(state.status(), "state");
-    real.set_admin_state(*state);
+    real.set_state(*state);
     return OkStatus();
   }
   return InvalidArgument(fmt::format(
-      "{}: unknown; write a real as ADDRESS[,weight=N][,state=up|down]", config::Quote(name)));
+      "{}: unknown; write a real as ADDRESS[,weight=N][,state=STATE]", config::Quote(name)));
 }
 
 // Cuts `text` at the first `separator` and returns what is before it.
@@ -80,8 +86,12 @@ StatusOr<v1::RingScheme> ParseRingScheme(std::string_view text) {
   return ParseEnum<v1::RingScheme>(*v1::RingScheme_descriptor(), text);
 }
 
-StatusOr<v1::AdminState> ParseAdminState(std::string_view text) {
-  return ParseEnum<v1::AdminState>(*v1::AdminState_descriptor(), text);
+StatusOr<v1::RealState> ParseRealState(std::string_view text) {
+  return ParseEnum<v1::RealState>(*v1::RealState_descriptor(), text);
+}
+
+StatusOr<v1::Tracking> ParseTracking(std::string_view text) {
+  return ParseEnum<v1::Tracking>(*v1::Tracking_descriptor(), text);
 }
 
 v1::VipKey KeyOf(const v1::Vip& vip) {
@@ -108,15 +118,28 @@ std::string ToText(const v1::Ring& ring) {
   return ring.has_bits() ? fmt::format("{} 2^{}", scheme, ring.bits()) : scheme;
 }
 
-std::string ToText(v1::XdpMode mode) {
-  const auto* value = v1::XdpMode_descriptor()->FindValueByNumber(mode);
-  return value != nullptr ? config::ShortName(*value) : fmt::format("{}", static_cast<int>(mode));
+std::string ToText(v1::XdpMode mode) { return EnumText(*v1::XdpMode_descriptor(), mode); }
+
+std::string ToText(v1::RealState state) {
+  if (state == v1::REAL_STATE_UNSPECIFIED) state = v1::REAL_STATE_ACTIVE;
+  return EnumText(*v1::RealState_descriptor(), state);
+}
+
+std::string ToText(v1::Tracking tracking) {
+  if (tracking == v1::TRACKING_UNSPECIFIED) tracking = v1::TRACKING_AUTO;
+  return EnumText(*v1::Tracking_descriptor(), tracking);
+}
+
+std::string RealName(const v1::VipKey& vip, std::string_view address) {
+  return fmt::format("real {} of {}", address, ToText(vip));
 }
 
 uint32_t WeightOf(const v1::Real& real) {
   return real.has_weight() ? real.weight() : model::Real{}.weight;
 }
 
-bool IsUp(const v1::Real& real) { return real.admin_state() != v1::ADMIN_STATE_DOWN; }
+v1::RealState StateOf(const v1::Real& real) {
+  return real.state() == v1::REAL_STATE_UNSPECIFIED ? v1::REAL_STATE_ACTIVE : real.state();
+}
 
 }  // namespace lb::cli

@@ -12,10 +12,11 @@ namespace lb::cli {
 
 // "192.0.2.1:80/tcp", "[2001:db8::1]:443/udp", "192.0.2.1:any/tcp"; without a protocol TCP.
 StatusOr<v1::VipKey> ParseVip(std::string_view text);
-// "10.0.0.1", "10.0.0.1,weight=50,state=down"
+// "10.0.0.1", "10.0.0.1,weight=50,state=standby"
 StatusOr<v1::Real> ParseReal(std::string_view text);
 StatusOr<v1::RingScheme> ParseRingScheme(std::string_view text);
-StatusOr<v1::AdminState> ParseAdminState(std::string_view text);
+StatusOr<v1::RealState> ParseRealState(std::string_view text);
+StatusOr<v1::Tracking> ParseTracking(std::string_view text);
 
 v1::VipKey KeyOf(const v1::Vip& vip);
 bool SameVip(const v1::VipKey& a, const v1::VipKey& b);
@@ -23,9 +24,13 @@ bool SameVip(const v1::VipKey& a, const v1::VipKey& b);
 std::string ToText(const v1::VipKey& vip);
 std::string ToText(const v1::Ring& ring);  // "rendezvous", "maglev 2^16"
 std::string ToText(v1::XdpMode mode);
+std::string ToText(v1::RealState state);    // "active"
+std::string ToText(v1::Tracking tracking);  // "auto"
+// "real 10.0.0.1 of 192.0.2.1:80/tcp"
+std::string RealName(const v1::VipKey& vip, std::string_view address);
 
 // What holds where the message leaves it open.
 uint32_t WeightOf(const v1::Real& real);
-bool IsUp(const v1::Real& real);
+v1::RealState StateOf(const v1::Real& real);
 
 }  // namespace lb::cli

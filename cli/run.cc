@@ -11,6 +11,8 @@
 #include <map>
 
 #include "cli/commands/config.h"
+#include "cli/commands/drain.h"
+#include "cli/commands/flow.h"
 #include "cli/commands/real.h"
 #include "cli/commands/stats.h"
 #include "cli/commands/status.h"
@@ -38,6 +40,7 @@ Exit codes:
   2  wrong command line
   3  cannot reach lbd
   4  anything else
+  130  interrupted
 
 Environment:
   LBCTL_SERVER  as --server
@@ -93,6 +96,7 @@ class CommandLine {
     AddStatus();
     AddVip();
     AddReal();
+    AddFlow();
     AddConfig();
     AddStats();
     AddVersion();
@@ -191,8 +195,21 @@ class CommandLine {
                     .description(fmt::format("{}..{}", model::kMinRingBits, model::kMaxRingBits)))
         ->type_name("BITS");
     command
+        .add_option("--tracking", vip_.tracking,
+                    "The flows to remember, so that changes of the reals do not break them")
+        ->check(CLI::IsMember({"auto", "always", "none"}))
+        ->type_name("WHICH");
+    AddNumber(command, "--window", vip_.window, 1, model::kMaxWindow, "SECONDS",
+              "From a change until it is final; default 900 for TCP, 60 for UDP");
+    AddNumber(command, "--idle", vip_.idle, model::kMinIdle, model::kMaxIdle, "SECONDS",
+              "Until a silent flow is forgotten; default 3600 for TCP, 120 for UDP");
+    AddNumber(command, "--flow-entries", vip_.flow_entries, model::kMinVipFlows, model::kMaxFlows,
+              "N", "Flows to have room for; default by limits.flows");
+    AddNumber(command, "--slow-start", vip_.slow_start, 0, model::kMaxSlowStart, "SECONDS",
+              "In which a real that comes back gets its full weight; default 0, at once");
+    command
         .add_option("--real", vip_.reals,
-                    about_reals + ": ADDRESS[,weight=N][,state=up|down]; once for each")
+                    about_reals + ": ADDRESS[,weight=N][,state=STATE]; once for each")
         ->take_all()
         ->expected(1)
         ->check(Check(ParseReal))
@@ -206,16 +223,19 @@ class CommandLine {
                                [&real](const Session& s) { return cli::AddReal(s, real); });
     AddRealPositions(add);
     AddWeight(add);
-    add.add_flag("--down", real.down, "Let it take no traffic yet");
+    AddState(add);
     CLI::App& update = AddCommand(noun, "update", "Change a real; what is not named stays",
                                   [&real](const Session& s) { return cli::UpdateReal(s, real); });
     AddRealPositions(update);
     CLI::App& changes = *update.add_option_group("Changes");
     AddWeight(changes);
-    changes.add_option("--state", real.state, "Whether it takes traffic")
-        ->check(CLI::IsMember({"up", "down"}))
-        ->type_name("STATE");
+    AddState(changes);
     changes.require_option(1, 0);
+    AddDrain(noun);
+    CLI::App& activate =
+        AddCommand(noun, "activate", "Let a real take traffic again",
+                   [&real](const Session& s) { return cli::ActivateReal(s, real); });
+    AddRealPositions(activate);
     CLI::App& remove = AddCommand(noun, "delete", "Delete a real of a VIP",
                                   [&real](const Session& s) { return cli::DeleteReal(s, real); });
     AddRealPositions(remove);
@@ -225,19 +245,73 @@ class CommandLine {
     AddVipPosition(list, real.vip)->required(false);
   }
 
+  void AddDrain(CLI::App& noun) {
+    DrainArguments& drain = drain_;
+    CLI::App& command =
+        AddCommand(noun, "drain", "Let a real keep its connections and get no new ones",
+                   [&drain](const Session& s) { return cli::DrainReal(s, drain); });
+    AddVipPosition(command, drain.vip);
+    AddAddressPosition(command, drain.address);
+    AddNumber(command, "--deadline", drain.deadline, 1, model::kMaxDrain, "SECONDS",
+              "After which the connections that are left are given up; default never");
+    CLI::Option* wait = command.add_flag("--wait", drain.wait,
+                                         "Return when it has no connection left, with progress; "
+                                         "Ctrl-C ends only the waiting");
+    command
+        .add_option("--wait-timeout", drain.wait_timeout,
+                    "Wait no longer than this, then fail with 1; it goes on draining")
+        ->needs(wait)
+        ->check(CLI::Range(0.001, double{model::kMaxDrain}).description(""))
+        ->type_name("SECONDS");
+  }
+
   void AddRealPositions(CLI::App& command) {
     AddVipPosition(command, real_.vip);
-    command.add_option("ADDRESS", real_.address, "Of the real, such as 10.0.0.1")
+    AddAddressPosition(command, real_.address);
+  }
+
+  void AddAddressPosition(CLI::App& command, std::string& address) {
+    command.add_option("ADDRESS", address, "Of the real, such as 10.0.0.1")
         ->required()
         ->check(Check(IpAddress::Parse))
         ->type_name("");
   }
 
   void AddWeight(CLI::App& command) {
-    command.add_option("--weight", real_.weight, "Share of the traffic; default 100, 0 for none")
-        ->check(CLI::Range(uint32_t{0}, model::kMaxWeight)
-                    .description(fmt::format("0..{}", model::kMaxWeight)))
-        ->type_name("N");
+    AddNumber(command, "--weight", real_.weight, 0, model::kMaxWeight, "N",
+              "Share of the traffic; default 100, 0 for none");
+  }
+
+  void AddState(CLI::App& command) {
+    command
+        .add_option("--state", real_.state,
+                    "Take traffic (active), only of its old connections (draining), none (down), "
+                    "or some while no active real can (standby)")
+        ->check(CLI::IsMember({"active", "draining", "down", "standby"}))
+        ->type_name("STATE");
+  }
+
+  static void AddNumber(CLI::App& command, const char* name, std::optional<uint32_t>& value,
+                        uint32_t min, uint32_t max, const char* unit, const char* description) {
+    command.add_option(name, value, description)
+        ->check(CLI::Range(min, max).description(fmt::format("{}..{}", min, max)))
+        ->type_name(unit);
+  }
+
+  void AddFlow() {
+    CLI::App& noun = AddNoun(app_, "flow", "Tracked flows of a VIP");
+    FlowArguments& flow = flow_;
+    CLI::App& list = AddCommand(noun, "list", "List the tracked flows of a VIP",
+                                [&flow](const Session& s) { return cli::ListFlows(s, flow); });
+    AddVipPosition(list, flow.vip);
+    AddNumber(list, "--limit", flow.limit, 1, 100'000, "N", "At most so many; default 1000");
+    CLI::App& purge = AddCommand(
+        noun, "purge", "Forget tracked flows; breaks connections on slots that are changing hands",
+        [&flow](const Session& s) { return cli::PurgeFlows(s, flow); });
+    AddVipPosition(purge, flow.vip);
+    purge.add_option("--real", flow.real, "Only those of this real")
+        ->check(Check(IpAddress::Parse))
+        ->type_name("ADDRESS");
   }
 
   void AddConfig() {
@@ -360,11 +434,12 @@ class CommandLine {
                                                   : kDefaultServer,
                   kCompletionTimeout);
     std::vector<std::string> words;
-    if (request.positional == "VIP") {
+    if (request.wanted == "VIP") {
       const auto vips = client.Call(v1::ListVipsRequest());
       if (!vips.ok()) return {};
       for (const v1::Vip& vip : vips->vips()) words.push_back(ToText(KeyOf(vip)));
-    } else if (request.positional == "ADDRESS") {
+    } else if (request.wanted == "ADDRESS" || request.wanted == "--real") {
+      if (request.given.empty()) return {};
       const auto vip = ParseVip(request.given.front());
       if (!vip.ok()) return {};
       v1::ListRealsRequest list;
@@ -383,6 +458,8 @@ class CommandLine {
   std::string shell_;
   VipArguments vip_;
   RealArguments real_;
+  DrainArguments drain_;
+  FlowArguments flow_;
   ConfigArguments config_;
   StatsArguments stats_;
   Action action_;
@@ -394,6 +471,8 @@ ExitCode ToExitCode(const Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk:
       return kDone;
+    case absl::StatusCode::kCancelled:
+      return kInterrupted;
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
       return kUnreachable;

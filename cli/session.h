@@ -16,7 +16,8 @@ struct Io {
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
-  bool colour = false;  // `out` is a terminal that wants colours
+  bool colour = false;    // `out` is a terminal that wants colours
+  bool terminal = false;  // `out` is one whose last line can be written anew
 };
 
 // What every command works with.

@@ -11,8 +11,18 @@
 namespace lb::cli {
 namespace {
 
-std::string Named(const v1::VipKey& vip, const std::string& address) {
-  return fmt::format("real {} of {}", address, ToText(vip));
+Cell StateCell(const v1::Real& real) {
+  const std::string text = ToText(real.state());
+  switch (StateOf(real)) {
+    case v1::REAL_STATE_ACTIVE:
+      return Cell(text, Colour::kGreen);
+    case v1::REAL_STATE_DRAINING:
+      return Cell(text, Colour::kYellow);
+    case v1::REAL_STATE_DOWN:
+      return Cell(text, Colour::kRed);
+    default:
+      return Cell(text);
+  }
 }
 
 }  // namespace
@@ -22,10 +32,13 @@ Status AddReal(const Session& session, const RealArguments& arguments) {
   LB_ASSIGN_OR_RETURN(*request.mutable_vip(), ParseVip(arguments.vip));
   LB_ASSIGN_OR_RETURN(*request.mutable_real(), ParseReal(arguments.address));
   if (arguments.weight) request.mutable_real()->set_weight(*arguments.weight);
-  if (arguments.down) request.mutable_real()->set_admin_state(v1::ADMIN_STATE_DOWN);
+  if (arguments.state) {
+    LB_ASSIGN_OR_RETURN(const v1::RealState state, ParseRealState(*arguments.state));
+    request.mutable_real()->set_state(state);
+  }
   LB_ASSIGN_OR_RETURN(const v1::AddRealResponse response, session.client.Call(request));
   if (session.PrintForScript(response)) return OkStatus();
-  session.io.out << "added " << Named(request.vip(), request.real().address()) << '\n';
+  session.io.out << "added " << RealName(request.vip(), request.real().address()) << '\n';
   return OkStatus();
 }
 
@@ -38,13 +51,25 @@ Status UpdateReal(const Session& session, const RealArguments& arguments) {
     request.mutable_update_mask()->add_paths("weight");
   }
   if (arguments.state) {
-    LB_ASSIGN_OR_RETURN(const v1::AdminState state, ParseAdminState(*arguments.state));
-    request.mutable_real()->set_admin_state(state);
-    request.mutable_update_mask()->add_paths("admin_state");
+    LB_ASSIGN_OR_RETURN(const v1::RealState state, ParseRealState(*arguments.state));
+    request.mutable_real()->set_state(state);
+    request.mutable_update_mask()->add_paths("state");
   }
   LB_ASSIGN_OR_RETURN(const v1::UpdateRealResponse response, session.client.Call(request));
   if (session.PrintForScript(response)) return OkStatus();
-  session.io.out << "updated " << Named(request.vip(), request.real().address()) << '\n';
+  session.io.out << "updated " << RealName(request.vip(), request.real().address()) << '\n';
+  return OkStatus();
+}
+
+Status ActivateReal(const Session& session, const RealArguments& arguments) {
+  v1::UpdateRealRequest request;
+  LB_ASSIGN_OR_RETURN(*request.mutable_vip(), ParseVip(arguments.vip));
+  LB_ASSIGN_OR_RETURN(*request.mutable_real(), ParseReal(arguments.address));
+  request.mutable_real()->set_state(v1::REAL_STATE_ACTIVE);
+  request.mutable_update_mask()->add_paths("state");
+  LB_ASSIGN_OR_RETURN(const v1::UpdateRealResponse response, session.client.Call(request));
+  if (session.PrintForScript(response)) return OkStatus();
+  session.io.out << "activated " << RealName(request.vip(), request.real().address()) << '\n';
   return OkStatus();
 }
 
@@ -55,12 +80,12 @@ Status DeleteReal(const Session& session, const RealArguments& arguments) {
   const auto response = session.client.Call(request);
   if (arguments.if_exists && absl::IsNotFound(response.status())) {
     if (session.PrintForScript(v1::DeleteRealResponse())) return OkStatus();
-    session.io.out << Named(request.vip(), request.address()) << " does not exist\n";
+    session.io.out << RealName(request.vip(), request.address()) << " does not exist\n";
     return OkStatus();
   }
   LB_RETURN_IF_ERROR(response.status());
   if (session.PrintForScript(*response)) return OkStatus();
-  session.io.out << "deleted " << Named(request.vip(), request.address()) << '\n';
+  session.io.out << "deleted " << RealName(request.vip(), request.address()) << '\n';
   return OkStatus();
 }
 
@@ -106,6 +131,7 @@ Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>
                                  {"STATE"},
                                  {"SLOTS", Align::kRight},
                                  {"SHARE", Align::kRight},
+                                 {"FLOWS", Align::kRight},
                                  {"NEXT HOP"}};
   if (with_vip) columns.insert(columns.begin(), {"VIP"});
   Table table(std::move(columns));
@@ -116,9 +142,10 @@ Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>
       std::vector<Cell> row = {
           real.address(),
           fmt::format("{}", WeightOf(real)),
-          IsUp(real) ? Cell("up", Colour::kGreen) : Cell("down", Colour::kYellow),
+          StateCell(real),
           HumanCount(status.slots()),
           HumanShare(status.slots(), status.ring_slots()),
+          HumanCount(status.flows()),
           problem.empty() ? Cell("ok", Colour::kGreen) : Cell(problem, Colour::kRed)};
       if (with_vip) row.insert(row.begin(), vip);
       table.Add(std::move(row));

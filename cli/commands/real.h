@@ -19,13 +19,14 @@ struct RealArguments {
   std::string address;
   std::optional<uint32_t> weight;
   std::optional<std::string> state;
-  bool down = false;
   bool if_exists = false;
 };
 
 Status AddReal(const Session& session, const RealArguments& arguments);
 // Changes what the arguments set and leaves the rest.
 Status UpdateReal(const Session& session, const RealArguments& arguments);
+// Undoes a drain, or whatever else keeps it from traffic.
+Status ActivateReal(const Session& session, const RealArguments& arguments);
 Status DeleteReal(const Session& session, const RealArguments& arguments);
 Status ListReals(const Session& session, const RealArguments& arguments);
 

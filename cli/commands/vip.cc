@@ -15,6 +15,26 @@
 namespace lb::cli {
 namespace {
 
+bool NamesFlows(const VipArguments& arguments) {
+  return arguments.window || arguments.idle || arguments.flow_entries;
+}
+
+void SetFlows(const VipArguments& arguments, v1::Flows& flows) {
+  if (arguments.window) flows.set_window_seconds(*arguments.window);
+  if (arguments.idle) flows.set_idle_seconds(*arguments.idle);
+  if (arguments.flow_entries) flows.set_entries(*arguments.flow_entries);
+}
+
+StatusOr<v1::Vip> Find(const Session& session, const v1::VipKey& key) {
+  LB_ASSIGN_OR_RETURN(const v1::ListVipsResponse vips, session.client.Call(v1::ListVipsRequest()));
+  const auto vip = std::ranges::find_if(
+      vips.vips(), [&](const v1::Vip& other) { return SameVip(KeyOf(other), key); });
+  if (vip == vips.vips().end()) {
+    return NotFound(fmt::format("there is no VIP {}; see: lbctl vip list", ToText(key)));
+  }
+  return *vip;
+}
+
 // The VIP that the arguments describe.
 StatusOr<v1::Vip> Build(const VipArguments& arguments) {
   LB_ASSIGN_OR_RETURN(const v1::VipKey key, ParseVip(arguments.vip));
@@ -29,6 +49,12 @@ StatusOr<v1::Vip> Build(const VipArguments& arguments) {
     vip.mutable_ring()->set_scheme(scheme);
   }
   if (arguments.ring_bits) vip.mutable_ring()->set_bits(*arguments.ring_bits);
+  if (arguments.tracking) {
+    LB_ASSIGN_OR_RETURN(const v1::Tracking tracking, ParseTracking(*arguments.tracking));
+    vip.set_tracking(tracking);
+  }
+  if (NamesFlows(arguments)) SetFlows(arguments, *vip.mutable_flows());
+  if (arguments.slow_start) vip.set_slow_start_seconds(*arguments.slow_start);
   for (const std::string& text : arguments.reals) {
     LB_ASSIGN_OR_RETURN(*vip.add_reals(), ParseReal(text));
   }
@@ -46,6 +72,58 @@ StatusOr<std::set<std::string>> Unreachable(const Session& session) {
   return addresses;
 }
 
+// How many reals take traffic: red without one, yellow when one that could does not.
+Cell UsableCell(const v1::Vip& vip, const std::set<std::string>& unreachable) {
+  const auto serves = [](const v1::Real& real, v1::RealState state) {
+    return StateOf(real) == state && WeightOf(real) > 0;
+  };
+  const bool any_active = std::ranges::any_of(
+      vip.reals(), [&](const v1::Real& real) { return serves(real, v1::REAL_STATE_ACTIVE); });
+  const auto wanted = any_active ? v1::REAL_STATE_ACTIVE : v1::REAL_STATE_STANDBY;
+  const auto usable = std::ranges::count_if(vip.reals(), [&](const v1::Real& real) {
+    return serves(real, wanted) && !unreachable.contains(real.address());
+  });
+  const auto spare = std::ranges::count_if(vip.reals(), [&](const v1::Real& real) {
+    return any_active && StateOf(real) == v1::REAL_STATE_STANDBY;
+  });
+  const Colour colour = usable == 0                           ? Colour::kRed
+                        : usable + spare < vip.reals().size() ? Colour::kYellow
+                                                              : Colour::kGreen;
+  return Cell(fmt::format("{}", usable), colour);
+}
+
+std::string SlotsText(uint32_t slots, const v1::TrackingStats& tracking) {
+  std::string text = HumanCount(slots);
+  if (tracking.changing_slots() > 0) {
+    text += fmt::format(", {} changing", HumanCount(tracking.changing_slots()));
+  }
+  if (tracking.settling_slots() > 0) {
+    text += fmt::format(", {} settling", HumanCount(tracking.settling_slots()));
+  }
+  return text;
+}
+
+// "auto, window 10m 0s": the values that were chosen.
+std::string TrackingText(const v1::Vip& vip) {
+  std::string text = ToText(vip.tracking());
+  if (vip.flows().has_window_seconds()) {
+    text += ", window " + HumanDuration(vip.flows().window_seconds());
+  }
+  if (vip.flows().has_idle_seconds()) {
+    text += ", idle " + HumanDuration(vip.flows().idle_seconds());
+  }
+  return text;
+}
+
+std::string FlowsText(const v1::TrackingStats& tracking) {
+  std::string text = tracking.flow_capacity() == 0
+                         ? "none"
+                         : fmt::format("{} of {}", HumanCount(tracking.flows()),
+                                       HumanCount(tracking.flow_capacity()));
+  if (tracking.flow_peak() > 0) text += fmt::format(" (peak {})", HumanCount(tracking.flow_peak()));
+  return text;
+}
+
 }  // namespace
 
 Status AddVip(const Session& session, const VipArguments& arguments) {
@@ -60,10 +138,19 @@ Status AddVip(const Session& session, const VipArguments& arguments) {
 Status UpdateVip(const Session& session, const VipArguments& arguments) {
   v1::UpdateVipRequest request;
   LB_ASSIGN_OR_RETURN(*request.mutable_vip(), Build(arguments));
+  if (NamesFlows(arguments)) {
+    // lbd takes them as a whole.
+    LB_ASSIGN_OR_RETURN(const v1::Vip before, Find(session, KeyOf(request.vip())));
+    *request.mutable_vip()->mutable_flows() = before.flows();
+    SetFlows(arguments, *request.mutable_vip()->mutable_flows());
+  }
   auto& mask = *request.mutable_update_mask();
   if (arguments.name) mask.add_paths("name");
   if (arguments.ring) mask.add_paths("ring.scheme");
   if (arguments.ring_bits) mask.add_paths("ring.bits");
+  if (arguments.tracking) mask.add_paths("tracking");
+  if (NamesFlows(arguments)) mask.add_paths("flows");
+  if (arguments.slow_start) mask.add_paths("slow_start_seconds");
   if (!arguments.reals.empty()) mask.add_paths("reals");
   LB_ASSIGN_OR_RETURN(const v1::UpdateVipResponse response, session.client.Call(request));
   if (session.PrintForScript(response)) return OkStatus();
@@ -93,14 +180,8 @@ Status ListVips(const Session& session) {
   LB_ASSIGN_OR_RETURN(const std::set<std::string> unreachable, Unreachable(session));
   Table table({{"VIP"}, {"NAME"}, {"REALS", Align::kRight}, {"USABLE", Align::kRight}, {"RING"}});
   for (const v1::Vip& vip : response.vips()) {
-    const auto usable = std::ranges::count_if(vip.reals(), [&](const v1::Real& real) {
-      return IsUp(real) && WeightOf(real) > 0 && !unreachable.contains(real.address());
-    });
-    const Colour colour = usable == 0                   ? Colour::kRed
-                          : usable < vip.reals().size() ? Colour::kYellow
-                                                        : Colour::kGreen;
     table.Add({ToText(KeyOf(vip)), vip.name(), fmt::format("{}", vip.reals_size()),
-               Cell(fmt::format("{}", usable), colour), ToText(vip.ring())});
+               UsableCell(vip, unreachable), ToText(vip.ring())});
   }
   session.io.out << table.ToString(session.io.colour);
   return OkStatus();
@@ -108,26 +189,32 @@ Status ListVips(const Session& session) {
 
 Status ShowVip(const Session& session, const VipArguments& arguments) {
   LB_ASSIGN_OR_RETURN(const v1::VipKey key, ParseVip(arguments.vip));
-  LB_ASSIGN_OR_RETURN(const v1::ListVipsResponse vips, session.client.Call(v1::ListVipsRequest()));
-  const auto vip = std::ranges::find_if(
-      vips.vips(), [&](const v1::Vip& other) { return SameVip(KeyOf(other), key); });
-  if (vip == vips.vips().end()) {
-    return NotFound(fmt::format("there is no VIP {}; see: lbctl vip list", ToText(key)));
-  }
+  LB_ASSIGN_OR_RETURN(const v1::Vip vip, Find(session, key));
   v1::ListRealsRequest request;
   *request.mutable_vip() = key;
   LB_ASSIGN_OR_RETURN(const v1::ListRealsResponse reals, session.client.Call(request));
+  LB_ASSIGN_OR_RETURN(const v1::GetStatsResponse stats, session.client.Call(v1::GetStatsRequest()));
+  v1::TrackingStats tracking;
+  for (const v1::VipStats& row : stats.vips()) {
+    if (SameVip(row.vip(), key)) tracking = row.tracking();
+  }
   if (session.format != Format::kTable) {
-    nlohmann::ordered_json value = {{"vip", config::ToJson(*vip, config::Fields::kAll)}};
+    nlohmann::ordered_json value = {{"vip", config::ToJson(vip, config::Fields::kAll)}};
+    value["tracking"] = config::ToJson(tracking, config::Fields::kAll);
     value.update(config::ToJson(reals, config::Fields::kAll));
     session.PrintForScript(value);
     return OkStatus();
   }
   Table head({{}, {}});
   head.Add({"VIP", ToText(key)});
-  head.Add({"Name", vip->name().empty() ? "-" : vip->name()});
-  head.Add({"Ring", ToText(vip->ring())});
-  if (reals.reals_size() > 0) head.Add({"Slots", HumanCount(reals.reals(0).ring_slots())});
+  head.Add({"Name", vip.name().empty() ? "-" : vip.name()});
+  head.Add({"Ring", ToText(vip.ring())});
+  const uint32_t slots = reals.reals_size() > 0 ? reals.reals(0).ring_slots() : tracking.slots();
+  head.Add({"Slots", SlotsText(slots, tracking)});
+  head.Add({"Tracking", TrackingText(vip)});
+  head.Add({"Flows", FlowsText(tracking)});
+  head.Add({"Slow start",
+            vip.slow_start_seconds() == 0 ? "-" : HumanDuration(vip.slow_start_seconds())});
   session.io.out
       << head.ToString(session.io.colour) << '\n'
       << RealTable({{ToText(key), reals}}, /*with_vip=*/false).ToString(session.io.colour);

@@ -17,6 +17,11 @@ struct VipArguments {
   std::optional<std::string> name;
   std::optional<std::string> ring;
   std::optional<uint32_t> ring_bits;
+  std::optional<std::string> tracking;
+  std::optional<uint32_t> window;  // seconds
+  std::optional<uint32_t> idle;    // seconds
+  std::optional<uint32_t> flow_entries;
+  std::optional<uint32_t> slow_start;  // seconds
   std::vector<std::string> reals;
   bool if_exists = false;
 };

@@ -7,7 +7,7 @@ import math
 import os
 import socket
 
-from lab import LabError, VIP4, VIP6, build_dir, run, wait_until
+from lab import LabError, ROOT, VIP4, VIP6, build_dir, run, wait_until
 
 BIG_FILE_MIB = 64
 
@@ -65,6 +65,13 @@ def start_iperf3(node, address, port):
     return process
 
 
+def start_echo_server(node, port):
+    script = ROOT / "tests/e2e/tools/echo_server.py"
+    process = node.start(f"echo-{node.name}", [script, port])
+    _wait_listening(node, process, port)
+    return process
+
+
 def _wait_listening(node, process, port):
     def listening():
         process.require_alive()
@@ -100,16 +107,16 @@ def decap_counts(node):
 SBIN = {"PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
 
 
-def socket_path(lab):
-    return lab.dir / "lbd.sock"
+def socket_path(lab, name="lbd"):
+    return lab.dir / f"{name}.sock"
 
 
-def lbd_pins(lab):
-    return lab.bpffs / "lbd"
+def lbd_pins(lab, name="lbd"):
+    return lab.bpffs / name
 
 
-def lbd_flags(lab):
-    return ["--listen", f"unix:{socket_path(lab)}", "--bpffs", lbd_pins(lab)]
+def lbd_flags(lab, name="lbd"):
+    return ["--listen", f"unix:{socket_path(lab, name)}", "--bpffs", lbd_pins(lab, name)]
 
 
 def config(*vips, interfaces=("eth0",), **settings):
@@ -132,21 +139,22 @@ def write_config(lab, document, name="lbd.yaml"):
     return path
 
 
-def start_lbd(lab, document=None, flags=()):
+def start_lbd(lab, document=None, flags=(), node=None, name="lbd"):
     """lbd on the load balancer; returns when its API answers, that is when it forwards."""
     config_flags = [] if document is None else ["--config", write_config(lab, document)]
-    process = lab.lb.start("lbd", [binary("lbd"), *lbd_flags(lab), *config_flags, *flags])
+    process = (node or lab.lb).start(name, [binary("lbd"), *lbd_flags(lab, name), *config_flags,
+                                            *flags])
 
     def answers():
         process.require_alive()
         with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(str(socket_path(lab))) == 0
+            return probe.connect_ex(str(socket_path(lab, name))) == 0
     wait_until(answers, 15, "lbd answers on its socket")
     return process
 
 
-def lbctl(lab, *argv, check=True):
-    return run([binary("lbctl"), "--server", f"unix:{socket_path(lab)}", *argv], check=check)
+def lbctl(lab, *argv, check=True, name="lbd"):
+    return run([binary("lbctl"), "--server", f"unix:{socket_path(lab, name)}", *argv], check=check)
 
 
 def verdicts(lab):

@@ -222,7 +222,7 @@ class Lab:
             self._connect(node)
         self.router.ip([f"route add {VIP4}/32 via {self.lb.ip4}",
                         f"route add {VIP6}/128 via {self.lb.ip6}"])
-        self._prepare_link_to_lb()
+        self.prepare_link(self.lb)
 
     def _connect(self, node):
         if node is self.router:
@@ -245,11 +245,13 @@ class Lab:
         ])
         return None
 
-    def _prepare_link_to_lb(self):
+    def prepare_link(self, node):
+        """Makes the link of a node fit for a load balancer."""
+        port = f"to-{node.name}"
         # A veth takes frames of its peer's XDP_TX only while it runs an XDP program itself.
-        self.attach_pass(self.router, "to-lb")
+        self.attach_pass(self.router, port)
         # XDP sees frames before their checksums are filled in; so fill them in before.
-        self.router.run(["ethtool", "-K", "to-lb", "tx", "off"])
+        self.router.run(["ethtool", "-K", port, "tx", "off"])
 
     def attach_pass(self, node, device):
         """Attaches an XDP program that passes everything."""

@@ -22,6 +22,7 @@ class Reader {
     model::Settings settings;
     settings.interfaces.assign(proto.interfaces().begin(), proto.interfaces().end());
     settings.xdp_mode = ReadMode(proto.xdp_mode());
+    settings.flow_hash = ReadFlowHash(proto.flow_hash());
     if (!proto.next_hop().mac().empty()) {
       auto mac = MacAddress::Parse(proto.next_hop().mac());
       if (mac.ok()) {
@@ -36,6 +37,7 @@ class Reader {
     if (limits.has_vips()) settings.limits.vips = limits.vips();
     if (limits.has_reals()) settings.limits.reals = limits.reals();
     if (limits.has_ring_slots()) settings.limits.ring_slots = limits.ring_slots();
+    if (limits.has_flows()) settings.limits.flows = limits.flows();
     return settings;
   }
 
@@ -97,6 +99,11 @@ class Reader {
     vip.name = proto.name();
     vip.ring.scheme = ReadScheme(proto.ring().scheme(), path + ".ring.scheme");
     vip.ring.bits = ReadBits(proto.ring(), path + ".ring.bits");
+    vip.tracking = ReadTracking(proto.tracking(), path + ".tracking");
+    if (proto.flows().has_window_seconds()) vip.flows.window = proto.flows().window_seconds();
+    if (proto.flows().has_idle_seconds()) vip.flows.idle = proto.flows().idle_seconds();
+    if (proto.flows().has_entries()) vip.flows.entries = proto.flows().entries();
+    vip.slow_start = proto.slow_start_seconds();
     for (int i = 0; i < proto.reals_size(); ++i) {
       vip.reals.push_back(ReadReal(proto.reals(i), fmt::format("{}.reals[{}]", path, i)));
     }
@@ -107,7 +114,8 @@ class Reader {
     model::Real real;
     real.address = ReadAddress(proto.address(), path + ".address");
     if (proto.has_weight()) real.weight = proto.weight();
-    real.admin_state = ReadAdminState(proto.admin_state(), path + ".admin_state");
+    real.state = ReadState(proto.state(), path + ".state");
+    if (proto.has_drain_seconds()) real.drain = proto.drain_seconds();
     return real;
   }
 
@@ -148,15 +156,35 @@ class Reader {
     return ring.bits();
   }
 
-  model::AdminState ReadAdminState(v1::AdminState state, const std::string& path) {
+  model::RealState ReadState(v1::RealState state, const std::string& path) {
     switch (state) {
-      case v1::ADMIN_STATE_UNSPECIFIED:
-      case v1::ADMIN_STATE_UP:
-        return model::AdminState::kUp;
-      case v1::ADMIN_STATE_DOWN:
-        return model::AdminState::kDown;
+      case v1::REAL_STATE_UNSPECIFIED:
+      case v1::REAL_STATE_ACTIVE:
+        return model::RealState::kActive;
+      case v1::REAL_STATE_DRAINING:
+        return model::RealState::kDraining;
+      case v1::REAL_STATE_DOWN:
+        return model::RealState::kDown;
+      case v1::REAL_STATE_STANDBY:
+        return model::RealState::kStandby;
       default:
-        Add(path, fmt::format("must be up or down, got {}", static_cast<int>(state)));
+        Add(path, fmt::format("must be active, draining, down or standby, got {}",
+                              static_cast<int>(state)));
+        return {};
+    }
+  }
+
+  model::Tracking ReadTracking(v1::Tracking tracking, const std::string& path) {
+    switch (tracking) {
+      case v1::TRACKING_UNSPECIFIED:
+      case v1::TRACKING_AUTO:
+        return model::Tracking::kAuto;
+      case v1::TRACKING_ALWAYS:
+        return model::Tracking::kAlways;
+      case v1::TRACKING_NONE:
+        return model::Tracking::kNone;
+      default:
+        Add(path, fmt::format("must be auto, always or none, got {}", static_cast<int>(tracking)));
         return {};
     }
   }
@@ -171,7 +199,9 @@ class Reader {
     const std::vector<Problem> unreadable = problems_;
     for (Problem& problem : model::Validate(config)) {
       const bool follows = std::ranges::any_of(unreadable, [&](const Problem& cause) {
-        return cause.path.starts_with(problem.path) && problem.path != "vips";
+        const std::string object = cause.path.substr(0, cause.path.find('.'));
+        return (cause.path.starts_with(problem.path) && problem.path != "vips") ||
+               problem.message.ends_with("is already " + object);
       });
       if (!follows) problems_.push_back(std::move(problem));
     }
@@ -181,6 +211,19 @@ class Reader {
   std::vector<Problem> Take() { return std::move(problems_); }
 
  private:
+  model::FlowHash ReadFlowHash(v1::FlowHash hash) {
+    switch (hash) {
+      case v1::FLOW_HASH_UNSPECIFIED:
+      case v1::FLOW_HASH_SIPHASH:
+        return model::FlowHash::kSipHash;
+      case v1::FLOW_HASH_FAST:
+        return model::FlowHash::kFast;
+      default:
+        Add("flow_hash", fmt::format("must be siphash or fast, got {}", static_cast<int>(hash)));
+        return {};
+    }
+  }
+
   model::XdpMode ReadMode(v1::XdpMode mode) {
     switch (mode) {
       case v1::XDP_MODE_UNSPECIFIED:
@@ -248,6 +291,32 @@ v1::XdpMode ToProto(model::XdpMode mode) {
   return v1::XDP_MODE_UNSPECIFIED;
 }
 
+v1::RealState ToProto(model::RealState state) {
+  switch (state) {
+    case model::RealState::kActive:
+      return v1::REAL_STATE_ACTIVE;
+    case model::RealState::kDraining:
+      return v1::REAL_STATE_DRAINING;
+    case model::RealState::kDown:
+      return v1::REAL_STATE_DOWN;
+    case model::RealState::kStandby:
+      return v1::REAL_STATE_STANDBY;
+  }
+  return v1::REAL_STATE_UNSPECIFIED;
+}
+
+v1::Tracking ToProto(model::Tracking tracking) {
+  switch (tracking) {
+    case model::Tracking::kAuto:
+      return v1::TRACKING_AUTO;
+    case model::Tracking::kAlways:
+      return v1::TRACKING_ALWAYS;
+    case model::Tracking::kNone:
+      return v1::TRACKING_NONE;
+  }
+  return v1::TRACKING_UNSPECIFIED;
+}
+
 template <typename Proto>
 void WriteKey(const model::VipKey& key, Proto& proto) {
   proto.set_address(key.address.ToString());
@@ -257,6 +326,17 @@ void WriteKey(const model::VipKey& key, Proto& proto) {
     proto.set_port(key.port);
   }
   proto.set_protocol(key.protocol == model::Protocol::kTcp ? v1::PROTOCOL_TCP : v1::PROTOCOL_UDP);
+}
+
+v1::TrackingStats ToProto(const dataplane::TrackingStats& stats) {
+  v1::TrackingStats proto;
+  proto.set_slots(stats.slots);
+  proto.set_changing_slots(stats.changing_slots);
+  proto.set_settling_slots(stats.settling_slots);
+  proto.set_flows(stats.flows);
+  proto.set_flow_capacity(stats.flow_capacity);
+  proto.set_flow_peak(stats.flow_peak);
+  return proto;
 }
 
 void WriteCounter(const dataplane::Counter& counter, v1::Counter& proto) {
@@ -280,6 +360,8 @@ ConvertedConfig ConfigFromProto(const v1::Config& proto) {
 }
 
 StatusOr<model::Change> ChangeFromProto(const v1::ApplyConfigRequest& request) {
+  // The default configuration is empty: a request without any would delete every VIP.
+  if (!request.has_config()) return InvalidArgument("config: is required");
   ConvertedConfig converted = ConfigFromProto(request.config());
   LB_RETURN_IF_ERROR(model::ToStatus(converted.problems));
   return model::Change(std::move(converted.change));
@@ -293,7 +375,8 @@ StatusOr<model::Change> ChangeFromProto(const v1::AddVipRequest& request) {
 }
 
 StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
-  const Mask mask(request.update_mask(), {"name", "ring", "ring.scheme", "ring.bits", "reals"});
+  const Mask mask(request.update_mask(), {"name", "ring", "ring.scheme", "ring.bits", "tracking",
+                                          "flows", "slow_start_seconds", "reals"});
   LB_RETURN_IF_ERROR(mask.Check());
   Reader reader;
   const model::Vip vip = reader.ReadVip(request.vip(), "vip");
@@ -302,6 +385,9 @@ StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
   if (mask.Has("name")) change.name = vip.name;
   if (mask.Has("ring") || mask.Has("ring.scheme")) change.ring_scheme = vip.ring.scheme;
   if (mask.Has("ring") || mask.Has("ring.bits")) change.ring_bits = vip.ring.bits;
+  if (mask.Has("tracking")) change.tracking = vip.tracking;
+  if (mask.Has("flows")) change.flows = vip.flows;
+  if (mask.Has("slow_start_seconds")) change.slow_start = vip.slow_start;
   if (mask.Has("reals")) change.reals = vip.reals;
   return model::Change(std::move(change));
 }
@@ -320,7 +406,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::AddRealRequest& request) {
 }
 
 StatusOr<model::Change> ChangeFromProto(const v1::UpdateRealRequest& request) {
-  const Mask mask(request.update_mask(), {"weight", "admin_state"});
+  const Mask mask(request.update_mask(), {"weight", "state"});
   LB_RETURN_IF_ERROR(mask.Check());
   Reader reader;
   const model::VipKey key = reader.ReadKey(request.vip(), "vip");
@@ -328,7 +414,10 @@ StatusOr<model::Change> ChangeFromProto(const v1::UpdateRealRequest& request) {
   LB_RETURN_IF_ERROR(reader.status());
   model::UpdateReal change{.vip = key, .address = real.address};
   if (mask.Has("weight")) change.weight = real.weight;
-  if (mask.Has("admin_state")) change.admin_state = real.admin_state;
+  if (mask.Has("state")) {
+    change.state = real.state;
+    change.drain = real.drain;
+  }
   return model::Change(change);
 }
 
@@ -338,6 +427,13 @@ StatusOr<model::Change> ChangeFromProto(const v1::DeleteRealRequest& request) {
                            reader.ReadAddress(request.address(), "address")};
   LB_RETURN_IF_ERROR(reader.status());
   return model::Change(change);
+}
+
+StatusOr<IpAddress> AddressFromProto(const std::string& text, const std::string& path) {
+  Reader reader;
+  const IpAddress address = reader.ReadAddress(text, path);
+  LB_RETURN_IF_ERROR(reader.status());
+  return address;
 }
 
 StatusOr<model::VipKey> VipKeyFromProto(const v1::VipKey& proto, const std::string& path) {
@@ -351,8 +447,8 @@ v1::Real ToProto(const model::Real& real) {
   v1::Real proto;
   proto.set_address(real.address.ToString());
   proto.set_weight(real.weight);
-  proto.set_admin_state(real.admin_state == model::AdminState::kUp ? v1::ADMIN_STATE_UP
-                                                                   : v1::ADMIN_STATE_DOWN);
+  proto.set_state(ToProto(real.state));
+  if (real.drain) proto.set_drain_seconds(*real.drain);
   return proto;
 }
 
@@ -370,6 +466,11 @@ v1::Vip ToProto(const model::Vip& vip) {
                                        ? v1::RING_SCHEME_RENDEZVOUS
                                        : v1::RING_SCHEME_MAGLEV);
   if (vip.ring.bits != 0) proto.mutable_ring()->set_bits(vip.ring.bits);
+  proto.set_tracking(ToProto(vip.tracking));
+  if (vip.flows.window) proto.mutable_flows()->set_window_seconds(*vip.flows.window);
+  if (vip.flows.idle) proto.mutable_flows()->set_idle_seconds(*vip.flows.idle);
+  if (vip.flows.entries) proto.mutable_flows()->set_entries(*vip.flows.entries);
+  proto.set_slow_start_seconds(vip.slow_start);
   for (const model::Real& real : vip.reals) *proto.add_reals() = ToProto(real);
   return proto;
 }
@@ -379,12 +480,15 @@ v1::Config ToProto(const model::Config& config) {
   v1::Config proto;
   for (const std::string& name : settings.interfaces) proto.add_interfaces(name);
   proto.set_xdp_mode(ToProto(settings.xdp_mode));
+  proto.set_flow_hash(settings.flow_hash == model::FlowHash::kFast ? v1::FLOW_HASH_FAST
+                                                                   : v1::FLOW_HASH_SIPHASH);
   if (settings.next_hop_mac) proto.mutable_next_hop()->set_mac(settings.next_hop_mac->ToString());
   proto.mutable_encap()->set_source_v4(settings.outer_source_v4.ToString());
   proto.mutable_encap()->set_source_v6(settings.outer_source_v6.ToString());
   proto.mutable_limits()->set_vips(settings.limits.vips);
   proto.mutable_limits()->set_reals(settings.limits.reals);
   proto.mutable_limits()->set_ring_slots(settings.limits.ring_slots);
+  proto.mutable_limits()->set_flows(settings.limits.flows);
   for (const model::Vip& vip : config.vips) *proto.add_vips() = ToProto(vip);
   return proto;
 }
@@ -410,6 +514,16 @@ v1::NextHopStatus ToProto(const dataplane::NextHopResult& result) {
   return proto;
 }
 
+v1::Flow ToProto(const dataplane::TrackedFlow& flow) {
+  v1::Flow proto;
+  proto.set_real(flow.real.ToString());
+  proto.set_slot(flow.slot);
+  proto.set_hash(fmt::format("{:010x}", flow.fingerprint));
+  proto.set_idle_seconds(flow.idle_seconds);
+  proto.set_ended(flow.ended);
+  return proto;
+}
+
 v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config& config) {
   v1::GetStatsResponse proto;
   for (const dataplane::VipCounters& vip : stats.vips) {
@@ -421,9 +535,11 @@ v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config&
       v1::RealStats& real_row = *row.add_reals();
       real_row.set_address(real.address.ToString());
       WriteCounter(real.counter, *real_row.mutable_counter());
+      real_row.set_flows(real.flows);
       total += real.counter;
     }
     WriteCounter(total, *row.mutable_total());
+    *row.mutable_tracking() = ToProto(vip.tracking);
   }
   for (const dataplane::VerdictCounter& verdict : stats.verdicts) {
     v1::VerdictStats& row = *proto.add_verdicts();

@@ -31,6 +31,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::DeleteVipRequest& request);
 StatusOr<model::Change> ChangeFromProto(const v1::AddRealRequest& request);
 StatusOr<model::Change> ChangeFromProto(const v1::UpdateRealRequest& request);
 StatusOr<model::Change> ChangeFromProto(const v1::DeleteRealRequest& request);
+StatusOr<IpAddress> AddressFromProto(const std::string& text, const std::string& path);
 StatusOr<model::VipKey> VipKeyFromProto(const v1::VipKey& proto, const std::string& path);
 
 // Every field that has a value in force is set, defaults included; the hash key is left out.
@@ -40,6 +41,7 @@ v1::Real ToProto(const model::Real& real);
 v1::VipKey ToProto(const model::VipKey& key);
 v1::Attachment ToProto(const dataplane::Attachment& attachment);
 v1::NextHopStatus ToProto(const dataplane::NextHopResult& result);
+v1::Flow ToProto(const dataplane::TrackedFlow& flow);
 v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config& config);
 
 }  // namespace lb::api

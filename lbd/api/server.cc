@@ -64,7 +64,7 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 StatusOr<std::unique_ptr<Server>> Server::Start(const std::string& address,
                                                 control::Controller& controller,
                                                 const std::string& version) {
-  if (!std::string_view(address).starts_with(kUnixPrefix)) {
+  if (!address.starts_with(kUnixPrefix) || address.size() == kUnixPrefix.size()) {
     return InvalidArgument(fmt::format(
         "--listen: must be a Unix socket such as unix:/run/lbd/lbd.sock, got \"{}\"", address));
   }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lbd/api/service.h"
 
+#include <fmt/format.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
 #include <fstream>
 #include <map>
+#include <optional>
 
 #include "lbd/api/convert.h"
 
@@ -16,9 +18,27 @@ using std::chrono::duration_cast;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
+constexpr uint32_t kDefaultFlowLimit = 1000;
+constexpr uint32_t kMaxFlowLimit = 100'000;
+
+// The message of a status travels in a header, "%xx" for all but printable ASCII, and clients take
+// 8 KiB of headers by default.
+std::string FitIntoHeader(std::string message) {
+  constexpr size_t kMaxBytes = 7000;
+  size_t bytes = 0;
+  for (size_t i = 0; i < message.size(); ++i) {
+    const char c = message[i];
+    bytes += c >= ' ' && c <= '~' && c != '%' ? 1 : 3;
+    if (bytes <= kMaxBytes) continue;
+    while (i > 0 && (message[i] & 0xc0) == 0x80) --i;  // UTF-8 stays whole
+    return message.substr(0, i) + "...";
+  }
+  return message;
+}
+
 // The codes are the same by definition.
 grpc::Status ToGrpc(const Status& status) {
-  return {static_cast<grpc::StatusCode>(status.code()), Message(status)};
+  return {static_cast<grpc::StatusCode>(status.code()), FitIntoHeader(Message(status))};
 }
 
 // Makes the change that `request` asks for.
@@ -52,6 +72,11 @@ std::vector<uint32_t> SlotsPerReal(const dataplane::Service& service) {
   for (const uint16_t real : *service.ring) ++slots[real];
   slots.erase(slots.begin());
   return slots;
+}
+
+dataplane::VipCounters CountersOf(const dataplane::Stats& stats, const model::VipKey& key) {
+  const auto vip = std::ranges::find(stats.vips, key, &dataplane::VipCounters::key);
+  return vip == stats.vips.end() ? dataplane::VipCounters() : *vip;
 }
 
 }  // namespace
@@ -133,6 +158,7 @@ grpc::Status LoadBalancerService::ListReals(grpc::ServerContext*,
   for (dataplane::NextHopResult& hop : controller_.Report().next_hops) {
     problems[hop.real] = std::move(hop.problem);
   }
+  const dataplane::VipCounters counters = CountersOf(controller_.ReadStats(), *key);
   const std::vector<uint32_t> slots = SlotsPerReal(*service);
   for (size_t i = 0; i < slots.size(); ++i) {
     const model::Real& real = service->vip.reals[i];
@@ -141,6 +167,11 @@ grpc::Status LoadBalancerService::ListReals(grpc::ServerContext*,
     row.set_slots(slots[i]);
     row.set_ring_slots(service->ring->size());
     row.set_next_hop_problem(problems[real.address]);
+    const auto counter =
+        std::ranges::find(counters.reals, real.address, &dataplane::RealCounter::address);
+    if (counter == counters.reals.end()) continue;
+    row.set_flows(counter->flows);
+    row.set_leaving_slots(counter->leaving_slots);
   }
   return grpc::Status::OK;
 }
@@ -183,6 +214,49 @@ grpc::Status LoadBalancerService::GetStats(grpc::ServerContext*, const v1::GetSt
                                            v1::GetStatsResponse* response) {
   const auto snapshot = controller_.snapshot();
   *response = ToProto(controller_.ReadStats(), snapshot->config);
+  return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::ListFlows(grpc::ServerContext*,
+                                            const v1::ListFlowsRequest* request,
+                                            v1::ListFlowsResponse* response) {
+  const auto key = VipKeyFromProto(request->vip(), "vip");
+  if (!key.ok()) return ToGrpc(key.status());
+  const uint32_t limit = request->has_limit() ? request->limit() : kDefaultFlowLimit;
+  if (limit == 0 || limit > kMaxFlowLimit) {
+    return ToGrpc(
+        InvalidArgument(fmt::format("limit: must be 1..{}, got {}", kMaxFlowLimit, limit)));
+  }
+  if (controller_.snapshot()->config.FindVip(*key) == nullptr) {
+    return ToGrpc(NotFound("no VIP " + key->ToString()));
+  }
+  for (const dataplane::TrackedFlow& flow : controller_.ListFlows(*key, limit)) {
+    *response->add_flows() = ToProto(flow);
+  }
+  const uint64_t total = CountersOf(controller_.ReadStats(), *key).tracking.flows;
+  response->set_total(std::max<uint64_t>(total, response->flows_size()));
+  return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::PurgeFlows(grpc::ServerContext*,
+                                             const v1::PurgeFlowsRequest* request,
+                                             v1::PurgeFlowsResponse* response) {
+  const auto key = VipKeyFromProto(request->vip(), "vip");
+  if (!key.ok()) return ToGrpc(key.status());
+  const auto snapshot = controller_.snapshot();
+  const model::Vip* vip = snapshot->config.FindVip(*key);
+  if (vip == nullptr) return ToGrpc(NotFound("no VIP " + key->ToString()));
+  std::optional<IpAddress> real;
+  if (!request->real().empty()) {
+    const auto address = AddressFromProto(request->real(), "real");
+    if (!address.ok()) return ToGrpc(address.status());
+    if (vip->FindReal(*address) == nullptr) {
+      return ToGrpc(
+          NotFound(fmt::format("VIP {} has no real {}", key->ToString(), address->ToString())));
+    }
+    real = *address;
+  }
+  response->set_purged(controller_.PurgeFlows(*key, real));
   return grpc::Status::OK;
 }
 

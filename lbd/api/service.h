@@ -39,6 +39,10 @@ class LoadBalancerService final : public v1::LoadBalancer::Service {
                          v1::GetStatusResponse* response) override;
   grpc::Status GetStats(grpc::ServerContext* context, const v1::GetStatsRequest* request,
                         v1::GetStatsResponse* response) override;
+  grpc::Status ListFlows(grpc::ServerContext* context, const v1::ListFlowsRequest* request,
+                         v1::ListFlowsResponse* response) override;
+  grpc::Status PurgeFlows(grpc::ServerContext* context, const v1::PurgeFlowsRequest* request,
+                          v1::PurgeFlowsResponse* response) override;
 
  private:
   control::Controller& controller_;

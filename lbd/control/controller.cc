@@ -2,31 +2,49 @@
 #include "lbd/control/controller.h"
 
 #include <glog/logging.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 
 #include "lbd/model/diff.h"
 
 namespace lb::control {
+namespace {
+
+constexpr std::chrono::seconds kRetry{5};
+
+}  // namespace
 
 StatusOr<std::unique_ptr<Controller>> Controller::Create(
     std::unique_ptr<dataplane::Dataplane> dataplane) {
   LB_ASSIGN_OR_RETURN(auto loop, EventLoop::Create());
-  if (const int fd = dataplane->event_fd(); fd >= 0) {
-    LB_RETURN_IF_ERROR(loop->Watch(fd, [plane = dataplane.get()] { plane->OnEvents(); }));
+  UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  if (!timer.valid()) return ErrnoStatus(errno, "create a timer");
+  std::unique_ptr<Controller> self(
+      new Controller(std::move(dataplane), std::move(loop), std::move(timer)));
+  if (const int fd = self->dataplane_->event_fd(); fd >= 0) {
+    LB_RETURN_IF_ERROR(
+        self->loop_->Watch(fd, [plane = self->dataplane_.get()] { plane->OnEvents(); }));
   }
-  return std::unique_ptr<Controller>(new Controller(std::move(dataplane), std::move(loop)));
+  LB_RETURN_IF_ERROR(
+      self->loop_->Watch(self->timer_.get(), [controller = self.get()] { controller->OnTimer(); }));
+  self->thread_ = std::thread([loop = self->loop_.get()] { loop->Run(); });
+  return self;
 }
 
 Controller::Controller(std::unique_ptr<dataplane::Dataplane> dataplane,
-                       std::unique_ptr<EventLoop> loop)
+                       std::unique_ptr<EventLoop> loop, UniqueFd timer)
     : dataplane_(std::move(dataplane)),
       loop_(std::move(loop)),
+      timer_(std::move(timer)),
       snapshot_(std::make_shared<const Snapshot>(
-          Snapshot{.applied_at = std::chrono::steady_clock::now()})),
-      thread_([this] { loop_->Run(); }) {}
+          Snapshot{.applied_at = std::chrono::steady_clock::now()})) {}
 
 Controller::~Controller() {
   loop_->Stop();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 std::shared_ptr<const Snapshot> Controller::snapshot() const {
@@ -45,26 +63,91 @@ StatusOr<Controller::Outcome> Controller::ApplyOnLoop(const model::Change& chang
   Outcome outcome{.generation = before->generation, .changes = model::Diff(before->config, config)};
   if (validate_only) return outcome;
 
-  auto after = std::make_shared<Snapshot>();
-  dataplane::Desired desired{.settings = config.settings, .services = {}};
-  for (const model::Vip& vip : config.vips) desired.services.push_back({vip, rings_.Get(vip)});
-  LB_RETURN_IF_ERROR(dataplane_->Apply(desired));
-  rings_.Trim();
+  const auto now = std::chrono::steady_clock::now();
+  const Lifecycle lifecycle_before = lifecycle_;
+  lifecycle_.Update(before->config, config, now);
+  dataplane::Desired desired = DesiredNow(config, now);
+  rings_.Trim();  // here, so that refused changes do not pile up theirs
+  if (const Status status = dataplane_->Apply(desired); !status.ok()) {
+    lifecycle_ = lifecycle_before;
+    return status;
+  }
+  ScheduleTimer(lifecycle_.Next(now));
 
   outcome.generation = before->generation + 1;
-  after->config = std::move(config);
-  after->generation = outcome.generation;
-  after->applied_at = std::chrono::steady_clock::now();
-  after->services = std::move(desired.services);
   LOG(INFO) << "Generation " << outcome.generation << " is in force";
   for (const std::string& line : outcome.changes) LOG(INFO) << "  " << line;
-  MutexLock lock(mutex_);
-  snapshot_ = std::move(after);
+  auto after = std::make_shared<Snapshot>();
+  after->config = std::move(config);
+  after->generation = outcome.generation;
+  after->applied_at = now;
+  after->services = std::move(desired.services);
+  Publish(std::move(after));
   return outcome;
+}
+
+void Controller::Publish(std::shared_ptr<const Snapshot> snapshot) {
+  MutexLock lock(mutex_);
+  snapshot_ = std::move(snapshot);
+}
+
+dataplane::Desired Controller::DesiredNow(const model::Config& config, Lifecycle::TimePoint now) {
+  dataplane::Desired desired{.settings = config.settings, .services = {}};
+  for (const model::Vip& vip : config.vips) {
+    desired.services.push_back({vip, rings_.Get(lifecycle_.Effective(vip, now))});
+  }
+  return desired;
+}
+
+void Controller::ScheduleTimer(const std::optional<Lifecycle::TimePoint>& at) {
+  itimerspec timer{};
+  if (at) {
+    // A timer of 0 would be off, and one that rings too early would ring again.
+    const auto left =
+        std::max(*at - std::chrono::steady_clock::now(), Lifecycle::TimePoint::duration::zero()) +
+        std::chrono::milliseconds(1);
+    timer.it_value.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(left).count();
+    timer.it_value.tv_nsec = (left % std::chrono::seconds(1)).count();
+  }
+  timerfd_settime(timer_.get(), 0, &timer, nullptr);
+}
+
+void Controller::OnTimer() {
+  uint64_t expirations = 0;
+  if (read(timer_.get(), &expirations, sizeof(expirations)) <= 0) return;
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& [vip, real] : lifecycle_.TakeDrained(now)) {
+    const uint64_t given_up = dataplane_->PurgeFlows(vip, real);
+    LOG(INFO) << vip.ToString() << " real " << real.ToString() << ": drained, " << given_up
+              << " flows given up";
+  }
+  const std::shared_ptr<const Snapshot> before = snapshot();
+  dataplane::Desired desired = DesiredNow(before->config, now);
+  if (desired.services != before->services) {
+    if (const Status status = dataplane_->Apply(desired); !status.ok()) {
+      LOG(ERROR) << "Slow start: " << Message(status);
+      ScheduleTimer(now + kRetry);  // the last step would be its last chance
+      return;
+    }
+    rings_.Trim();
+    auto after = std::make_shared<Snapshot>(*before);
+    after->services = std::move(desired.services);
+    Publish(std::move(after));
+  }
+  // Of the moment that was applied: a step since then is still to be made.
+  ScheduleTimer(lifecycle_.Next(now));
 }
 
 dataplane::Stats Controller::ReadStats() {
   return Call([this] { return dataplane_->ReadStats(); });
+}
+
+std::vector<dataplane::TrackedFlow> Controller::ListFlows(const model::VipKey& vip, size_t limit) {
+  return Call([&] { return dataplane_->ListFlows(vip, limit); });
+}
+
+uint64_t Controller::PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real) {
+  return Call([&] { return dataplane_->PurgeFlows(vip, real); });
 }
 
 DataplaneReport Controller::Report() {

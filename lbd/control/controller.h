@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -13,6 +14,8 @@
 #include "lbd/base/event_loop.h"
 #include "lbd/base/mutex.h"
 #include "lbd/base/status.h"
+#include "lbd/base/unique_fd.h"
+#include "lbd/control/lifecycle.h"
 #include "lbd/control/ring_cache.h"
 #include "lbd/dataplane/dataplane.h"
 #include "lbd/model/change.h"
@@ -54,12 +57,22 @@ class Controller {
 
   std::shared_ptr<const Snapshot> snapshot() const;
   dataplane::Stats ReadStats();
+  std::vector<dataplane::TrackedFlow> ListFlows(const model::VipKey& vip, size_t limit);
+  uint64_t PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real);
   DataplaneReport Report();
 
  private:
-  Controller(std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<EventLoop> loop);
+  Controller(std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<EventLoop> loop,
+             UniqueFd timer);
 
   StatusOr<Outcome> ApplyOnLoop(const model::Change& change, bool validate_only);
+  // What the data plane is to do now for `config`.
+  dataplane::Desired DesiredNow(const model::Config& config, Lifecycle::TimePoint now);
+  // The time has come for a step of a slow start or for the end of a drain.
+  void OnTimer();
+  // Calls OnTimer() at `at`; empty: not.
+  void ScheduleTimer(const std::optional<Lifecycle::TimePoint>& at);
+  void Publish(std::shared_ptr<const Snapshot> snapshot);
 
   // Runs `function` on the control thread and returns its result.
   template <typename Function>
@@ -72,7 +85,9 @@ class Controller {
 
   std::unique_ptr<dataplane::Dataplane> dataplane_;
   std::unique_ptr<EventLoop> loop_;
+  UniqueFd timer_;
   RingCache rings_;
+  Lifecycle lifecycle_;
   mutable Mutex mutex_;
   std::shared_ptr<const Snapshot> snapshot_ LB_GUARDED_BY(mutex_);
   std::thread thread_;  // last: runs while everything above lives

@@ -7,9 +7,14 @@ namespace lb::control {
 
 std::shared_ptr<const model::Ring> RingCache::Get(const model::Vip& vip) {
   Input input{.scheme = vip.ring.scheme, .bits = model::RingBits(vip), .members = {}};
+  const auto serves = [](const model::Real& real) {
+    return real.state == model::RealState::kActive && real.weight > 0;
+  };
+  const bool any = std::ranges::any_of(vip.reals, serves);
   for (const model::Real& real : vip.reals) {
-    input.members.push_back(
-        {real.address, real.weight, real.admin_state == model::AdminState::kUp});
+    const bool standby = real.state == model::RealState::kStandby;
+    const bool usable = standby ? !any : real.state == model::RealState::kActive;
+    input.members.push_back({real.address, real.weight, usable, standby});
   }
   return Build(input).ring;
 }
@@ -28,8 +33,13 @@ const RingCache::Entry& RingCache::Build(const Input& input) {
         model::GetRingBuilder(input.scheme).BuildPrimary(members, input.bits));
     return entry;
   }
+  // Standby reals own no slots, they only borrow them.
   Input primary = input;
-  for (Member& member : primary.members) member.usable = true;
+  for (Member& member : primary.members) {
+    if (member.standby) member.weight = 0;
+    member.usable = true;
+    member.standby = false;
+  }
   entry.ring =
       std::make_shared<const model::Ring>(model::OverlayHealth(*Build(primary).ring, members));
   return entry;

@@ -15,7 +15,8 @@ namespace lb::control {
 // same reals share theirs. Thread-compatible.
 class RingCache {
  public:
-  // The ring of `vip` with its health overlay.
+  // The ring of `vip`: its active reals, the slots of the others lent to them; where none of them
+  // is left, the standby reals.
   std::shared_ptr<const model::Ring> Get(const model::Vip& vip);
   // Forgets the rings that were not asked for since the last call.
   void Trim();
@@ -25,6 +26,7 @@ class RingCache {
     IpAddress address;
     uint32_t weight;
     bool usable;
+    bool standby;
     auto operator<=>(const Member&) const = default;
   };
   struct Input {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lbd/dataplane/bpf_dataplane.h"
 
+#include <absl/cleanup/cleanup.h>
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 #include <glog/logging.h>
@@ -42,25 +43,28 @@ bool ModeFits(model::XdpMode wanted, const InterfaceInfo& info) {
 }  // namespace
 
 BpfDataplane::BpfDataplane(PinDirectory pins, std::unique_ptr<NextHopResolver> resolver,
-                           UniqueFd refresh_timer, UniqueFd events)
+                           UniqueFd refresh_timer, UniqueFd sweep_timer, UniqueFd events)
     : pins_(std::move(pins)),
       resolver_(std::move(resolver)),
       refresh_timer_(std::move(refresh_timer)),
+      sweep_timer_(std::move(sweep_timer)),
       events_(std::move(events)) {}
 
 StatusOr<std::unique_ptr<BpfDataplane>> BpfDataplane::Create(const std::string& pin_path) {
   LB_ASSIGN_OR_RETURN(PinDirectory pins, PinDirectory::Open(pin_path));
   LB_ASSIGN_OR_RETURN(auto resolver, NextHopResolver::Create());
   UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  UniqueFd sweep_timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   UniqueFd events(epoll_create1(EPOLL_CLOEXEC));
-  for (const int fd : {timer.get(), resolver->event_fd()}) {
+  for (const int fd : {timer.get(), sweep_timer.get(), resolver->event_fd()}) {
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
     if (epoll_ctl(events.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
       return ErrnoStatus(errno, "watch the events of the network");
     }
   }
-  return std::unique_ptr<BpfDataplane>(
-      new BpfDataplane(std::move(pins), std::move(resolver), std::move(timer), std::move(events)));
+  return std::unique_ptr<BpfDataplane>(new BpfDataplane(std::move(pins), std::move(resolver),
+                                                        std::move(timer), std::move(sweep_timer),
+                                                        std::move(events)));
 }
 
 StatusOr<std::vector<std::string>> BpfDataplane::DetachAll(const std::string& pin_path) {
@@ -150,12 +154,38 @@ std::vector<NextHopResult> BpfDataplane::ResolvePatiently(const Desired& desired
   }
 }
 
+std::optional<Image> BpfDataplane::ImageInForce() const {
+  uint32_t program_id = forwarder_ != nullptr ? forwarder_->program().id() : 0;
+  for (const std::string& interface : pins_.PinnedInterfaces()) {
+    if (program_id != 0) break;
+    const auto link = XdpLink::Open(pins_.LinkPath(interface));
+    if (link.ok()) program_id = link->program_id();
+  }
+  if (program_id == 0) return std::nullopt;
+  auto image = Image::Open(program_id);
+  if (image.ok()) return *std::move(image);
+  LOG(WARNING) << "Connections on slots that change hands may break, as program " << program_id
+               << " cannot be taken over: " << Message(image.status());
+  return std::nullopt;
+}
+
+void BpfDataplane::ScheduleSweep() {
+  if (forwarder_ == nullptr || !forwarder_->needs_sweep()) return;
+  itimerspec timer{};
+  timerfd_gettime(sweep_timer_.get(), &timer);
+  if (timer.it_value.tv_sec != 0 || timer.it_value.tv_nsec != 0) return;
+  timer.it_value.tv_sec = Forwarder::kSweepSeconds;
+  timerfd_settime(sweep_timer_.get(), 0, &timer, nullptr);
+}
+
 StatusOr<std::unique_ptr<Forwarder>> BpfDataplane::Build(const Desired& desired,
-                                                         const std::vector<NextHopResult>& hops) {
+                                                         const std::vector<NextHopResult>& hops,
+                                                         const std::optional<Image>& image) {
   Status status;
   for (uint32_t layout = 0; layout < kLayouts; ++layout) {
     LB_ASSIGN_OR_RETURN(auto forwarder, Forwarder::Create(desired.settings, layout));
     forwarder->SetNextHops(Resolved(hops));
+    if (image) forwarder->Adopt(*image, desired.services);
     status = forwarder->Update(desired.services);
     if (status.ok()) return forwarder;
   }
@@ -248,6 +278,7 @@ Status BpfDataplane::Apply(const Desired& desired) {
     if (status.ok()) {
       forwarder_->SetNextHops(wanted);
       commit();
+      ScheduleSweep();
       return status;
     }
     forwarder_->SetNextHops(Resolved(next_hops_));
@@ -255,15 +286,22 @@ Status BpfDataplane::Apply(const Desired& desired) {
     LOG(INFO) << "Packing the maps anew: " << Message(status);
   }
 
-  LB_ASSIGN_OR_RETURN(auto fresh, Build(desired, hops));
+  std::optional<Image> image = ImageInForce();
+  if (image) image->Freeze();
+  const absl::Cleanup thaw = [&] {
+    if (image) image->Thaw();
+  };
+  LB_ASSIGN_OR_RETURN(auto fresh, Build(desired, hops, image));
   LB_RETURN_IF_ERROR(Attach(fresh->program(), desired.settings, interfaces));
   WaitForGracePeriod();
+  if (image) fresh->CatchUp(*image);
   if (forwarder_ != nullptr) fresh->ContinueCounters(*forwarder_);
   forwarder_ = std::move(fresh);
   commit();
   if (const Status status = pins_.PinMaps(forwarder_->maps()); !status.ok()) {
     LOG(ERROR) << Message(status);
   }
+  ScheduleSweep();
   return OkStatus();
 }
 
@@ -288,6 +326,10 @@ void BpfDataplane::OnEvents() {
   uint64_t expirations = 0;
   const bool due = read(refresh_timer_.get(), &expirations, sizeof(expirations)) > 0;
   const bool changed = resolver_->DrainEvents();
+  if (read(sweep_timer_.get(), &expirations, sizeof(expirations)) > 0 && forwarder_ != nullptr) {
+    forwarder_->Sweep();
+    ScheduleSweep();
+  }
   if (due) {
     refresh_pending_ = false;
     Refresh();
@@ -351,6 +393,14 @@ Stats BpfDataplane::ReadStats() const {
   LB_VERDICTS(LB_VERDICT_ROW)
 #undef LB_VERDICT_ROW
   return stats;
+}
+
+std::vector<TrackedFlow> BpfDataplane::ListFlows(const model::VipKey& vip, size_t limit) const {
+  return forwarder_ != nullptr ? forwarder_->ListFlows(vip, limit) : std::vector<TrackedFlow>();
+}
+
+uint64_t BpfDataplane::PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real) {
+  return forwarder_ != nullptr ? forwarder_->PurgeFlows(vip, real) : 0;
 }
 
 uint64_t BpfDataplane::MapBytes() const {

@@ -36,6 +36,8 @@ class BpfDataplane : public Dataplane {
   std::vector<Attachment> Attachments() const override;
   std::vector<NextHopResult> NextHops() const override { return next_hops_; }
   Stats ReadStats() const override;
+  std::vector<TrackedFlow> ListFlows(const model::VipKey& vip, size_t limit) const override;
+  uint64_t PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real) override;
   uint64_t MapBytes() const override;
   std::vector<std::string> Warnings() const override;
 
@@ -43,27 +45,34 @@ class BpfDataplane : public Dataplane {
   using Interfaces = std::map<std::string, InterfaceInfo>;
 
   BpfDataplane(PinDirectory pins, std::unique_ptr<NextHopResolver> resolver, UniqueFd refresh_timer,
-               UniqueFd events);
+               UniqueFd sweep_timer, UniqueFd events);
 
   static StatusOr<Interfaces> FindInterfaces(const model::Settings& settings);
   std::vector<NextHopResult> ResolveAll(const Desired& desired, const Interfaces& interfaces);
   // As ResolveAll, but gives neighbours that are asked for the first time a moment to answer, so
   // that a new real does not start with lost packets.
   std::vector<NextHopResult> ResolvePatiently(const Desired& desired, const Interfaces& interfaces);
-  // A forwarder that has `desired` in place, attached to nothing.
-  StatusOr<std::unique_ptr<Forwarder>> Build(const Desired& desired,
-                                             const std::vector<NextHopResult>& hops);
+  // What the program in force does, be it ours or that of an lbd before us; empty: there is none,
+  // or it cannot be read.
+  std::optional<Image> ImageInForce() const;
+  // A forwarder that has `desired` in place and goes on as `image` does, attached to nothing.
+  static StatusOr<std::unique_ptr<Forwarder>> Build(const Desired& desired,
+                                                    const std::vector<NextHopResult>& hops,
+                                                    const std::optional<Image>& image);
   // Attaches `program` to the interfaces of `settings` in place of what is there; all or nothing.
   Status Attach(const Program& program, const model::Settings& settings,
                 const Interfaces& interfaces);
   void ReattachLost();
   // Brings attachments and next hops in line with what the kernel says now.
   void Refresh();
+  // Keeps the sweeps coming while there is something to sweep.
+  void ScheduleSweep();
 
   PinDirectory pins_;
   std::unique_ptr<NextHopResolver> resolver_;
-  UniqueFd refresh_timer_;                // one refresh for a burst of events
-  UniqueFd events_;                       // epoll over the resolver's events and the timer
+  UniqueFd refresh_timer_;  // one refresh for a burst of events
+  UniqueFd sweep_timer_;
+  UniqueFd events_;                       // epoll over the resolver's events and the timers
   bool refresh_pending_ = false;          // the timer runs
   std::unique_ptr<Forwarder> forwarder_;  // null until the first Apply()
   std::map<std::string, XdpLink> links_;  // by interface

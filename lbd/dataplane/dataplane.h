@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,11 +51,33 @@ struct Counter {
 struct RealCounter {
   IpAddress address;
   Counter counter;
+  uint64_t flows = 0;          // tracked flows, as the last sweep found them
+  uint32_t leaving_slots = 0;  // that lead unknown flows here, but new connections elsewhere
+};
+
+// What flow tracking does for one VIP, as the last sweep found it.
+struct TrackingStats {
+  uint32_t slots = 0;           // of the ring
+  uint32_t changing_slots = 0;  // new connections go to another real than unknown flows
+  uint32_t settling_slots = 0;  // changed, with flows of the owner before
+  uint64_t flows = 0;
+  uint64_t flow_capacity = 0;  // 0: has no part of the flow table now
+  uint64_t flow_peak = 0;
 };
 
 struct VipCounters {
   model::VipKey key;
   std::vector<RealCounter> reals;  // in the order of the configuration
+  TrackingStats tracking;
+};
+
+// One flow that the flow table remembers; it knows flows by their hash only.
+struct TrackedFlow {
+  uint32_t slot = 0;
+  uint64_t fingerprint = 0;
+  IpAddress real;
+  uint32_t idle_seconds = 0;  // at least, within 17 s
+  bool ended = false;         // a FIN or RST was seen
 };
 
 struct VerdictCounter {
@@ -85,6 +108,11 @@ class Dataplane {
   // One per distinct real of the applied state, sorted by address.
   virtual std::vector<NextHopResult> NextHops() const = 0;
   virtual Stats ReadStats() const = 0;
+  // At most `limit` tracked flows of a VIP.
+  virtual std::vector<TrackedFlow> ListFlows(const model::VipKey& vip, size_t limit) const = 0;
+  // Forgets the tracked flows of a VIP, or of one of its reals: a slot that is changing hands is
+  // final for them. Returns how many there were.
+  virtual uint64_t PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real) = 0;
   // Bytes of kernel memory in BPF maps.
   virtual uint64_t MapBytes() const = 0;
   // What an operator should know, one sentence each.

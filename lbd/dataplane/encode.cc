@@ -58,6 +58,7 @@ MapSizes MapSizes::For(const model::Limits& limits, uint32_t cpus) {
   sizes.ring_slots = std::bit_ceil(limits.ring_slots);
   // All may change at once, and packets on their way still use the old ones.
   sizes.next_hops = std::min<uint32_t>(std::bit_ceil(2 * limits.reals + 1), 1 << 16);
+  sizes.flow_buckets = std::bit_ceil(limits.flows) / LB_FLOW_WAYS;
   sizes.cpus = std::bit_ceil(cpus);
   return sizes;
 }
@@ -75,13 +76,46 @@ uint64_t EncodePlace(const Place& place) {
          static_cast<uint64_t>(place.ring_bits) << LB_PLACE_BITS_SHIFT;
 }
 
-lb_vip EncodeVip(const VipTableKey& key, const HashKey& flow_key, uint64_t place) {
+Place DecodePlace(uint64_t place) {
+  return {.ring_start = static_cast<uint32_t>(place),
+          .real_start = static_cast<uint32_t>(place >> LB_PLACE_REAL_SHIFT & LB_PLACE_REAL_MASK),
+          .ring_bits = static_cast<int>(place >> LB_PLACE_BITS_SHIFT)};
+}
+
+uint64_t EncodeFlowPlace(const FlowPlace& place) {
+  if (!place.exists()) return 0;
+  return place.start | static_cast<uint64_t>(place.bits) << LB_FLOWS_BITS_SHIFT | LB_FLOWS_USED |
+         (place.always ? LB_FLOWS_ALWAYS : 0);
+}
+
+FlowPlace DecodeFlowPlace(uint64_t place) {
+  if ((place & LB_FLOWS_USED) == 0) return {};
+  return {.start = static_cast<uint32_t>(place),
+          .bits = static_cast<int>(place >> LB_FLOWS_BITS_SHIFT & LB_FLOWS_BITS_MASK),
+          .always = (place & LB_FLOWS_ALWAYS) != 0};
+}
+
+IpAddress DecodeAddress(const __u32 (&address)[4]) {
+  IpAddress::Bytes bytes;
+  std::memcpy(bytes.data(), address, bytes.size());
+  return IpAddress(bytes);
+}
+
+std::optional<model::VipKey> DecodeKey(const lb_vip& entry) {
+  if ((entry.flags & LB_VIP_USED) == 0 || (entry.flags & LB_VIP_ADDRESS) != 0) return std::nullopt;
+  return model::VipKey{.address = DecodeAddress(entry.address),
+                       .port = ntohs(entry.port_be),
+                       .protocol = static_cast<model::Protocol>(entry.protocol)};
+}
+
+lb_vip EncodeVip(const VipTableKey& key, const HashKey& flow_key, uint64_t place, uint64_t flows) {
   lb_vip entry{};
   CopyAddress(key.address, entry.address);
   entry.port_be = htons(key.port);
   entry.protocol = key.protocol;
   entry.flags = key.flags;
   entry.place = place;
+  entry.flows = flows;
   entry.hash_k0 = flow_key.k0;
   entry.hash_k1 = flow_key.k1;
   return entry;
@@ -123,13 +157,16 @@ lb_config EncodeConfig(const model::Settings& settings, const MapSizes& sizes,
   config.source_v4_hash_mask = HashMask(settings.outer_source_v4);
   CopyAddress(settings.outer_source_v6.address(), config.source_v6);
   config.source_v6_hash_mask = HashMask(settings.outer_source_v6);
+  config.flow_mask = sizes.flow_buckets - 1;
+  config.abi_version = LB_ABI_VERSION;
+  config.fast_hash = settings.flow_hash == model::FlowHash::kFast;
   return config;
 }
 
 uint32_t VipSlot(uint64_t vip_hash_key, const VipTableKey& key, int choice) {
   __u32 address[4];
   CopyAddress(key.address, address);
-  return lb_vip_slot(vip_hash_key, address, htons(key.port), key.protocol, choice);
+  return lb_vip_slot(lb_vip_hash(vip_hash_key, address, htons(key.port), key.protocol), choice);
 }
 
 HashKey FlowKey(const HashKey& secret, const model::VipKey& key) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "lb/abi.h"
 #include "lbd/base/siphash.h"
@@ -26,6 +27,7 @@ struct MapSizes {
   uint32_t reals = 0;
   uint32_t ring_slots = 0;
   uint32_t next_hops = 0;
+  uint32_t flow_buckets = 0;
   uint32_t cpus = 0;
 
   static MapSizes For(const model::Limits& limits, uint32_t cpus);
@@ -44,8 +46,27 @@ struct VipTableKey {
 VipTableKey EncodeKey(const model::VipKey& key);
 VipTableKey AddressKey(const IpAddress& address);
 
+// The part of lb_flows that a VIP has; bits < 0: none.
+struct FlowPlace {
+  uint32_t start = 0;  // first bucket
+  int bits = -1;       // log2 of the buckets
+  bool always = false;
+
+  bool exists() const { return bits >= 0; }
+  uint32_t size() const { return exists() ? 1u << bits : 0; }
+  bool operator==(const FlowPlace&) const = default;
+};
+
 uint64_t EncodePlace(const Place& place);
-lb_vip EncodeVip(const VipTableKey& key, const HashKey& flow_key, uint64_t place);
+Place DecodePlace(uint64_t place);
+uint64_t EncodeFlowPlace(const FlowPlace& place);
+FlowPlace DecodeFlowPlace(uint64_t place);
+// The key of an entry of lb_vips that is a VIP; empty for all others.
+std::optional<model::VipKey> DecodeKey(const lb_vip& entry);
+// An address of a BPF map.
+IpAddress DecodeAddress(const __u32 (&address)[4]);
+lb_vip EncodeVip(const VipTableKey& key, const HashKey& flow_key, uint64_t place,
+                 uint64_t flows = 0);
 // The entry of `address` in a VIP of the given family; not yet with a next hop.
 lb_real EncodeReal(const IpAddress& address, bool vip_is_v4, const model::Settings& settings);
 lb_next_hop EncodeNextHop(const NextHop& hop);

@@ -2,43 +2,64 @@
 #include "lbd/dataplane/forwarder.h"
 
 #include <bpf/libbpf.h>
+#include <glog/logging.h>
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
+#include <ctime>
 #include <utility>
 
 #include "lbd/dataplane/grace_period.h"
+#include "lbd/model/tracking.h"
 
 namespace lb::dataplane {
 namespace {
 
 // A ring starts on a cache line of its own.
 constexpr uint32_t kRingAlignment = 64 / sizeof(uint16_t);
+// The smallest part of the flow table: 64 flows.
+constexpr int kMinFlowBits = 3;
 
 // Entries of lb_reals for a VIP of `reals` reals: the unused one, and room for a quarter more.
 uint32_t RealCapacity(size_t reals) { return 1 + reals + std::max<size_t>(1, reals / 4); }
 
-int RingBitsOf(const Service& service) {
-  return std::countr_zero(static_cast<uint32_t>(service.ring->size()));
+// Of the clock that the program reads.
+uint32_t Tick() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  const uint64_t nanos = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+  return static_cast<uint32_t>(nanos >> LB_FLOW_TICK_SHIFT);
 }
 
 }  // namespace
 
-Forwarder::Forwarder(const model::Settings& settings, const MapSizes& sizes)
+uint32_t Forwarder::MonotonicSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint32_t>(now.tv_sec);
+}
+
+Forwarder::Forwarder(const model::Settings& settings, const MapSizes& sizes, Clock clock)
     : settings_(settings),
       sizes_(sizes),
+      clock_(std::move(clock)),
       ring_regions_(sizes.ring_slots),
-      real_regions_(sizes.reals) {}
+      real_regions_(sizes.reals),
+      flow_regions_(sizes.flow_buckets) {}
 
 StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& settings,
-                                                       uint32_t attempt) {
+                                                       uint32_t attempt, Clock clock) {
   const MapSizes sizes = MapSizes::For(settings.limits, libbpf_num_possible_cpus());
   const uint64_t vip_hash_key = SipHash24({attempt, 0}, {});
-  std::unique_ptr<Forwarder> self(new Forwarder(settings, sizes));
+  std::unique_ptr<Forwarder> self(new Forwarder(settings, sizes, std::move(clock)));
   const uint64_t counters = uint64_t{sizes.reals} * sizes.cpus;
   const std::tuple<MappedArray*, const char*, uint64_t> maps[] = {
       {&self->vips_map_, "lb_vips", sizeof(lb_vip) * sizes.vips},
       {&self->ring_map_, "lb_ring", sizeof(uint16_t) * sizes.ring_slots},
+      {&self->ring_next_map_, "lb_ring_next", sizeof(uint16_t) * sizes.ring_slots},
+      {&self->refused_map_, "lb_refused", sizeof(uint8_t) * sizes.ring_slots},
+      {&self->flows_map_, "lb_flows", sizeof(lb_flow_bucket) * sizes.flow_buckets},
       {&self->reals_map_, "lb_reals", sizeof(lb_real) * sizes.reals},
       {&self->hops_map_, "lb_next_hops", sizeof(lb_next_hop) * sizes.next_hops},
       {&self->counters_map_, "lb_counters", sizeof(lb_counter) * counters},
@@ -58,26 +79,42 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
 }
 
 std::vector<const MappedArray*> Forwarder::maps() const {
-  return {&vips_map_, &ring_map_, &reals_map_, &hops_map_, &counters_map_, &verdicts_map_};
+  return {&vips_map_,  &ring_map_, &ring_next_map_, &refused_map_, &flows_map_,
+          &reals_map_, &hops_map_, &counters_map_,  &verdicts_map_};
 }
 
 uint32_t Forwarder::IndexOf(const InstalledVip& vip, const InstalledReal& real) const {
   return vip.place.real_start + real.number;
 }
 
-std::optional<Forwarder::InstalledVip> Forwarder::Allocate(const Service& service) {
+model::Slots::Words Forwarder::WordsAt(const Place& place) const {
+  const size_t count = size_t{1} << place.ring_bits;
+  return {.ring = ring_map_.as<uint16_t>().subspan(place.ring_start, count),
+          .next = ring_next_map_.as<uint16_t>().subspan(place.ring_start, count),
+          .refused = refused_map_.as<uint8_t>().subspan(place.ring_start, count)};
+}
+
+std::span<lb_flow_bucket> Forwarder::Buckets(const FlowPlace& place) const {
+  return flows_map_.as<lb_flow_bucket>().subspan(place.start, place.size());
+}
+
+std::optional<Forwarder::InstalledVip> Forwarder::Allocate(size_t slots, size_t numbers) {
   InstalledVip vip;
-  vip.place.ring_bits = RingBitsOf(service);
-  vip.real_capacity = RealCapacity(service.vip.reals.size());
-  const auto ring = ring_regions_.Allocate(service.ring->size(), kRingAlignment);
+  vip.place.ring_bits = std::countr_zero(slots);
+  vip.real_capacity = RealCapacity(numbers);
+  const auto ring = ring_regions_.Allocate(slots, kRingAlignment);
   const auto reals = real_regions_.Allocate(vip.real_capacity);
   if (!ring || !reals) {
-    if (ring) ring_regions_.Free(*ring, service.ring->size());
+    if (ring) ring_regions_.Free(*ring, slots);
     if (reals) real_regions_.Free(*reals, vip.real_capacity);
     return std::nullopt;
   }
   vip.place.ring_start = *ring;
   vip.place.real_start = *reals;
+  const model::Slots::Words words = WordsAt(vip.place);
+  std::ranges::fill(words.ring, 0);
+  std::ranges::fill(words.refused, 0);
+  vip.slots.emplace(words, clock_());
   return vip;
 }
 
@@ -86,17 +123,45 @@ void Forwarder::Release(const InstalledVip& vip) {
   real_regions_.Free(vip.place.real_start, vip.real_capacity);
 }
 
-bool Forwarder::FitsInPlace(const InstalledVip& vip, const Service& service) {
-  if (vip.place.ring_bits != RingBitsOf(service)) return false;
-  // Numbers of reals that leave are still in use until the change is in force.
-  size_t needed = vip.reals.size();
-  for (const model::Real& real : service.vip.reals) needed += !vip.reals.contains(real.address);
-  return needed < vip.real_capacity;
+std::optional<Forwarder::Need> Forwarder::NeedToMove(const InstalledVip& vip,
+                                                     const Service& service) {
+  // Numbers of reals that leave are still in use.
+  size_t numbers = vip.reals.size() + vip.leaving.size();
+  for (const model::Real& real : service.vip.reals) numbers += !vip.reals.contains(real.address);
+  const size_t slots = std::max(service.ring->size(), vip.slots->size());
+  if (slots == vip.slots->size() && numbers < vip.real_capacity) return std::nullopt;
+  return Need{slots, std::max<size_t>(numbers, HighestNumber(vip))};
+}
+
+uint16_t Forwarder::HighestNumber(const InstalledVip& vip) {
+  uint16_t highest = 0;
+  for (const auto& [address, real] : vip.reals) highest = std::max(highest, real.number);
+  for (const LeavingReal& leaving : vip.leaving) highest = std::max(highest, leaving.real.number);
+  return highest;
+}
+
+Forwarder::InstalledVip Forwarder::Move(InstalledVip& vip, InstalledVip room) {
+  const auto entries = reals_map_.as<lb_real>();
+  const InstalledVip before = vip;
+  const auto move_real = [&](InstalledReal& real) {
+    const uint32_t to = room.place.real_start + real.number;
+    entries[to] = entries[IndexOf(before, real)];
+    real.before = {};
+    real.baseline = RawCounter(to);
+  };
+  for (auto& [address, real] : vip.reals) move_real(real);
+  for (LeavingReal& leaving : vip.leaving) move_real(leaving.real);
+  vip.slots = before.slots->CopyTo(WordsAt(room.place));
+  vip.place = room.place;
+  vip.real_capacity = room.real_capacity;
+  vip_table_->SetPlace(EncodeKey(vip.service.vip.key), EncodePlace(vip.place));
+  return before;
 }
 
 void Forwarder::AddReals(InstalledVip& vip, const Service& service) {
   std::set<uint16_t> used;
   for (const auto& [address, real] : vip.reals) used.insert(real.number);
+  for (const LeavingReal& leaving : vip.leaving) used.insert(leaving.real.number);
   const auto entries = reals_map_.as<lb_real>();
   uint16_t number = 1;
   for (const model::Real& real : service.vip.reals) {
@@ -112,39 +177,93 @@ void Forwarder::AddReals(InstalledVip& vip, const Service& service) {
   }
 }
 
-void Forwarder::WriteRing(const InstalledVip& vip, const Service& service) {
+std::vector<uint16_t> Forwarder::TargetOf(const InstalledVip& vip, const Service& service) const {
   std::vector<uint16_t> number_of{0};
   for (const model::Real& real : service.vip.reals) {
     number_of.push_back(vip.reals.at(real.address).number);
   }
-  const auto slots = ring_map_.as<uint16_t>().subspan(vip.place.ring_start, service.ring->size());
-  for (size_t i = 0; i < slots.size(); ++i) {
-    const uint16_t number = number_of.at((*service.ring)[i]);
-    std::atomic_ref<uint16_t> slot(slots[i]);
-    if (slot.load(std::memory_order_relaxed) != number)
-      slot.store(number, std::memory_order_release);
-  }
+  std::vector<uint16_t> target;
+  target.reserve(service.ring->size());
+  for (const uint16_t owner : *service.ring) target.push_back(number_of.at(owner));
+  return target;
 }
 
-void Forwarder::RemoveReals(InstalledVip& vip, const Service& service) {
+void Forwarder::Bring(InstalledVip& vip, const Service& service) {
+  AddReals(vip, service);
+  vip.service = service;
+  const std::vector<uint16_t> target = TargetOf(vip, service);
+  const model::SlotPolicy policy = model::SlotPolicyOf(service.vip);
+  if ((policy.always || vip.slots->NeedsWindow(target, policy)) && !ProvideFlows(vip)) {
+    LOG(WARNING) << service.vip.key.ToString()
+                 << ": no room to track flows; slots do not change hands until there is some. "
+                    "Raise limits.flows";
+  }
+  if (vip.flow_place.exists() && vip.flow_place.always != policy.always) {
+    FlowPlace place = vip.flow_place;
+    place.always = policy.always;
+    SetFlowPlace(vip, place);
+  }
+  vip.slots->SetTarget(target, policy, clock_());
+}
+
+void Forwarder::EndFlows(InstalledVip& vip, const std::function<bool(uint16_t)>& number) {
+  vip.slots->Abandon(number);
+  model::FlowTable(Buckets(vip.flow_place)).Purge(number);
+}
+
+void Forwarder::RemoveReals(InstalledVip& vip) {
+  std::set<uint16_t> ended;
   std::erase_if(vip.reals, [&](const auto& item) {
-    if (service.vip.FindReal(item.first) != nullptr) return false;
-    retired_ += CounterOf(vip, item.second);
-    return true;
+    const auto& [address, real] = item;
+    const model::Real* wanted = vip.service.vip.FindReal(address);
+    // Without packets that open a connection nothing else would take a dead real's place.
+    if (wanted == nullptr || (wanted->state == model::RealState::kDown &&
+                              vip.service.vip.key.protocol == model::Protocol::kUdp)) {
+      ended.insert(real.number);
+    }
+    if (wanted == nullptr) vip.leaving.push_back({real});
+    return wanted == nullptr;
   });
+  if (!ended.empty()) EndFlows(vip, [&](uint16_t number) { return ended.contains(number); });
 }
 
-void Forwarder::CarryCounters(const Forwarder& owner, const InstalledVip& from, InstalledVip* to) {
-  for (const auto& [address, real] : from.reals) {
-    const Counter counted = owner.CounterOf(from, real);
-    const bool stays = to != nullptr && to->reals.contains(address);
-    (stays ? to->reals.at(address).before : retired_) += counted;
+std::optional<FlowPlace> Forwarder::AllocateFlows(int bits) {
+  const auto start = flow_regions_.Allocate(1u << bits);
+  if (!start) return std::nullopt;
+  const FlowPlace place{.start = *start, .bits = bits};
+  std::ranges::fill(Buckets(place), lb_flow_bucket{});
+  return place;
+}
+
+void Forwarder::SetFlowPlace(InstalledVip& vip, const FlowPlace& place) {
+  vip.flow_place = place;
+  vip_table_->SetFlows(EncodeKey(vip.service.vip.key), EncodeFlowPlace(place));
+}
+
+bool Forwarder::ProvideFlows(InstalledVip& vip) {
+  if (vip.flow_place.exists()) return true;
+  // By default half of the table is shared out evenly, so that a VIP more finds room.
+  const uint32_t share = sizes_.flow_buckets / (2 * std::max<size_t>(1, installed_.size()));
+  const uint32_t wanted =
+      vip.service.vip.flows.entries
+          ? std::min(std::bit_ceil(*vip.service.vip.flows.entries) / LB_FLOW_WAYS,
+                     sizes_.flow_buckets)
+          : share;
+  const int bits = std::max<int>(kMinFlowBits, std::bit_width(wanted) - 1);
+  for (int smaller = bits; smaller >= kMinFlowBits; --smaller) {
+    auto place = AllocateFlows(smaller);
+    if (!place) continue;
+    place->always = model::SlotPolicyOf(vip.service.vip).always;
+    SetFlowPlace(vip, *place);
+    return true;
   }
+  return false;
 }
 
 Status Forwarder::Update(const std::vector<Service>& services) {
-  std::map<model::VipKey, InstalledVip> fresh;  // new VIPs, and those that move to other regions
-  std::vector<const Service*> in_place;
+  std::map<model::VipKey, InstalledVip> fresh;  // new VIPs
+  std::map<model::VipKey, InstalledVip> rooms;  // for VIPs that have to move
+  std::vector<const Service*> changed;
   std::set<model::VipKey> wanted;
   std::set<IpAddress> wanted_addresses;
   std::vector<VipTableKey> inserted;
@@ -154,6 +273,7 @@ Status Forwarder::Update(const std::vector<Service>& services) {
     if (!inserted.empty()) WaitForGracePeriod();
     vip_table_->EndOfGrace();
     for (const auto& [key, vip] : fresh) Release(vip);
+    for (const auto& [key, vip] : rooms) Release(vip);
     return why;
   };
 
@@ -163,26 +283,26 @@ Status Forwarder::Update(const std::vector<Service>& services) {
     wanted.insert(key);
     wanted_addresses.insert(key.address);
     const auto current = installed_.find(key);
+    std::optional<Need> need = Need{service.ring->size(), service.vip.reals.size()};
     if (current != installed_.end()) {
       if (current->second.service == service) continue;
-      if (FitsInPlace(current->second, service)) {
-        in_place.push_back(&service);
-        continue;
-      }
+      changed.push_back(&service);
+      need = NeedToMove(current->second, service);
     }
-    auto vip = Allocate(service);
-    if (!vip) return undo(ResourceExhausted("no free region for the ring or the reals"));
-    vip->service = service;
-    AddReals(*vip, service);
-    WriteRing(*vip, service);
-    fresh.emplace(key, std::move(*vip));
+    if (!need) continue;
+    auto room = Allocate(need->slots, need->numbers);
+    if (!room) return undo(ResourceExhausted("no free region for the ring or the reals"));
+    if (current == installed_.end()) room->service = service;
+    (current == installed_.end() ? fresh : rooms).emplace(key, *std::move(room));
   }
   const auto insert = [&](const VipTableKey& key, const HashKey& flow_key, uint64_t place) {
     inserted.push_back(key);
-    return vip_table_->Insert(key, flow_key, place);
+    return vip_table_->Insert(key, flow_key, place, 0);
   };
-  for (const auto& [key, vip] : fresh) {
-    if (installed_.contains(key)) continue;
+  for (auto& [key, vip] : fresh) {
+    AddReals(vip, vip.service);
+    vip.slots->SetTarget(TargetOf(vip, vip.service), model::SlotPolicyOf(vip.service.vip),
+                         clock_());
     const Status status =
         insert(EncodeKey(key), FlowKey(settings_.hash_key, key), EncodePlace(vip.place));
     if (!status.ok()) return undo(status);
@@ -193,14 +313,13 @@ Status Forwarder::Update(const std::vector<Service>& services) {
   }
 
   // From here on nothing fails.
-  for (const Service* service : in_place) {
-    InstalledVip& vip = installed_.at(service->vip.key);
-    AddReals(vip, *service);
-    WriteRing(vip, *service);
+  std::vector<std::pair<model::VipKey, InstalledVip>> moved;
+  for (auto& [key, room] : rooms) {
+    moved.emplace_back(key, Move(installed_.at(key), std::move(room)));
   }
-  for (const auto& [key, vip] : fresh) {
-    if (installed_.contains(key)) vip_table_->SetPlace(EncodeKey(key), EncodePlace(vip.place));
-  }
+  // All slots of a VIP change where nothing else can write to them.
+  if (!moved.empty()) WaitForGracePeriod();
+  for (const Service* service : changed) Bring(installed_.at(service->vip.key), *service);
   for (const auto& [key, vip] : installed_) {
     if (!wanted.contains(key)) vip_table_->Erase(EncodeKey(key));
   }
@@ -211,31 +330,184 @@ Status Forwarder::Update(const std::vector<Service>& services) {
 
   // Now nothing names what has gone, and it may be used again.
   vip_table_->EndOfGrace();
-  for (const Service* service : in_place) {
-    InstalledVip& vip = installed_.at(service->vip.key);
-    RemoveReals(vip, *service);
-    vip.service = *service;
+  for (auto& [key, before] : moved) {
+    CarryCounters(*this, before, &installed_.at(key));
+    Release(before);
   }
+  for (const Service* service : changed) RemoveReals(installed_.at(service->vip.key));
   std::erase_if(installed_, [&](auto& item) {
     auto& [key, vip] = item;
-    const auto moved = fresh.find(key);
-    if (wanted.contains(key) && moved == fresh.end()) return false;
-    CarryCounters(*this, vip, moved == fresh.end() ? nullptr : &moved->second);
+    if (wanted.contains(key)) return false;
+    CarryCounters(*this, vip, nullptr);
     Release(vip);
+    if (vip.flow_place.exists()) flow_regions_.Free(vip.flow_place.start, vip.flow_place.size());
     return true;
   });
   installed_.merge(fresh);
+  for (auto& [key, vip] : installed_) {
+    if (model::SlotPolicyOf(vip.service.vip).always) ProvideFlows(vip);
+  }
   addresses_ = std::move(wanted_addresses);
   return OkStatus();
+}
+
+bool Forwarder::needs_sweep() const {
+  return std::ranges::any_of(installed_, [](const auto& item) {
+    const InstalledVip& vip = item.second;
+    return !vip.slots->stable() || vip.flow_place.exists() || !vip.leaving.empty() ||
+           vip.service.ring->size() < vip.slots->size();
+  });
+}
+
+void Forwarder::Sweep() {
+  std::vector<FlowPlace> released;
+  for (auto& [key, vip] : installed_) {
+    SweepVip(vip);
+    const bool needed = !vip.slots->stable() || vip.census.entries > 0 ||
+                        model::SlotPolicyOf(vip.service.vip).always;
+    if (!needed && vip.flow_place.exists()) {
+      released.push_back(vip.flow_place);
+      SetFlowPlace(vip, {});
+    }
+  }
+  if (!released.empty()) WaitForGracePeriod();
+  for (const FlowPlace& place : released) flow_regions_.Free(place.start, place.size());
+  // There may be room now for those that found none.
+  for (auto& [key, vip] : installed_) {
+    if (!vip.slots->stable()) ProvideFlows(vip);
+  }
+}
+
+void Forwarder::SweepVip(InstalledVip& vip) {
+  const model::Vip& configured = vip.service.vip;
+  const model::FlowTable flows(Buckets(vip.flow_place));
+  std::set<uint16_t> gone;
+  std::set<uint16_t> down;
+  for (const LeavingReal& leaving : vip.leaving) gone.insert(leaving.real.number);
+  for (const auto& [address, real] : vip.reals) {
+    if (configured.FindReal(address)->state == model::RealState::kDown) down.insert(real.number);
+  }
+  // Entries that were on their way when the real went.
+  if (!gone.empty()) flows.Purge([&](uint16_t number) { return gone.contains(number); });
+  vip.census = flows.Sweep(*vip.slots, model::FlowPolicyOf(configured), Tick());
+  vip.flow_peak = std::max(vip.flow_peak, vip.census.entries);
+  vip.slots->Advance({.entries = vip.census.foreign,
+                      .is_down = [&](uint16_t number) { return down.contains(number); }},
+                     model::SlotPolicyOf(configured), clock_());
+  std::erase_if(vip.leaving, [&](LeavingReal& leaving) {
+    if (--leaving.sweeps > 0) return false;
+    retired_ += CounterOf(vip, leaving.real);
+    return true;
+  });
+  Shrink(vip);
+}
+
+void Forwarder::Shrink(InstalledVip& vip) {
+  const size_t wanted = vip.service.ring->size();
+  if (wanted >= vip.slots->size() || !vip.slots->CanShrinkTo(wanted)) return;
+  auto room = Allocate(wanted, HighestNumber(vip));
+  if (!room) return;
+  const InstalledVip before = Move(vip, *std::move(room));
+  WaitForGracePeriod();
+  CarryCounters(*this, before, &vip);
+  Release(before);
+}
+
+uint64_t Forwarder::PurgeFlows(const model::VipKey& key, const std::optional<IpAddress>& real) {
+  const auto it = installed_.find(key);
+  if (it == installed_.end()) return 0;
+  InstalledVip& vip = it->second;
+  std::optional<uint16_t> only;
+  if (real) {
+    const auto found = vip.reals.find(*real);
+    if (found == vip.reals.end()) return 0;
+    only = found->second.number;
+  }
+  const auto named = [&](uint16_t number) { return !only || number == *only; };
+  vip.slots->Abandon(named);
+  return model::FlowTable(Buckets(vip.flow_place)).Purge(named);
+}
+
+bool Forwarder::SpeaksOfTheSameFlows(const Image& image) const {
+  return image.fast_hash() == (settings_.flow_hash == model::FlowHash::kFast);
+}
+
+void Forwarder::Adopt(const Image& image, const std::vector<Service>& services) {
+  if (!SpeaksOfTheSameFlows(image)) return;
+  for (const VipImage& from : image.vips()) {
+    const auto service =
+        std::ranges::find(services, from.key, [](const Service& item) { return item.vip.key; });
+    const HashKey flow_key = FlowKey(settings_.hash_key, from.key);
+    if (service == services.end() || from.flow_key != flow_key) continue;
+    const size_t highest = from.reals.empty() ? 0 : from.reals.rbegin()->first;
+    // Large enough for what Update() will ask for: there may be no room to move once more.
+    auto room = Allocate(std::max(from.ring.size(), service->ring->size()),
+                         std::max(highest, from.reals.size() + service->vip.reals.size()));
+    if (!room) continue;
+    InstalledVip& vip = *room;
+    // Equal to no service, so that Update() has something to do.
+    vip.service = {.vip = {.key = from.key}, .ring = std::make_shared<const model::Ring>()};
+    const model::Slots before({.ring = from.ring, .next = from.ring_next, .refused = from.refused},
+                              clock_());
+    vip.slots = before.CopyTo(WordsAt(vip.place));
+    const auto entries = reals_map_.as<lb_real>();
+    const auto take = [&](uint16_t number, const IpAddress& address) {
+      const InstalledReal real{.number = number};
+      lb_real entry = EncodeReal(address, from.key.address.is_v4(), settings_);
+      entry.next_hop = hop_table_->IndexOf(address);
+      entries[IndexOf(vip, real)] = entry;
+      if (vip.reals.emplace(address, real).second) {
+        vip.service.vip.reals.push_back({.address = address});
+      } else {
+        vip.leaving.push_back({real});  // it came back before the number that it had was free
+      }
+    };
+    for (const bool owner : {true, false}) {
+      for (const auto& [number, address] : from.reals) {
+        if (from.owners.contains(number) == owner) take(number, address);
+      }
+    }
+    if (from.flow_place.exists()) {
+      if (const auto place = AllocateFlows(from.flow_place.bits)) vip.flow_place = *place;
+      vip.flow_place.always = from.flow_place.always;
+      if (vip.flow_place.exists()) {
+        model::FlowTable(Buckets(vip.flow_place)).CopyFrom(from.flows);
+      }
+    }
+    const bool known = addresses_.contains(from.key.address);
+    Status status = vip_table_->Insert(EncodeKey(from.key), flow_key, EncodePlace(vip.place),
+                                       EncodeFlowPlace(vip.flow_place));
+    if (status.ok() && !known) {
+      status = vip_table_->Insert(AddressKey(from.key.address), {}, 0, 0);
+    }
+    if (!status.ok()) continue;  // Update() will say so
+    addresses_.insert(from.key.address);
+    installed_.emplace(from.key, std::move(vip));
+  }
+}
+
+void Forwarder::CatchUp(const Image& image) {
+  for (const VipImage& from : image.vips()) {
+    const auto it = installed_.find(from.key);
+    if (it == installed_.end() || from.flow_key != FlowKey(settings_.hash_key, from.key)) continue;
+    const FlowPlace& place = it->second.flow_place;
+    if (place.bits != from.flow_place.bits) continue;
+    model::FlowTable(Buckets(place)).Refresh(from.flows, Tick());
+  }
 }
 
 void Forwarder::SetNextHops(const std::map<IpAddress, NextHop>& hops) {
   hop_table_->Assign(hops);
   const auto entries = reals_map_.as<lb_real>();
+  const auto set = [&](const InstalledVip& vip, const IpAddress& address,
+                       const InstalledReal& real) {
+    std::atomic_ref<__u16>(entries[IndexOf(vip, real)].next_hop)
+        .store(hop_table_->IndexOf(address), std::memory_order_release);
+  };
   for (const auto& [key, vip] : installed_) {
-    for (const auto& [address, real] : vip.reals) {
-      std::atomic_ref<__u16>(entries[IndexOf(vip, real)].next_hop)
-          .store(hop_table_->IndexOf(address), std::memory_order_release);
+    for (const auto& [address, real] : vip.reals) set(vip, address, real);
+    for (const LeavingReal& leaving : vip.leaving) {
+      set(vip, DecodeAddress(entries[IndexOf(vip, leaving.real)].address), leaving.real);
     }
   }
   if (!hop_table_->HasUnused()) return;
@@ -260,13 +532,39 @@ Counter Forwarder::CounterOf(const InstalledVip& vip, const InstalledReal& real)
           real.before.bytes + raw.bytes - real.baseline.bytes};
 }
 
+void Forwarder::CarryCounters(const Forwarder& owner, const InstalledVip& from, InstalledVip* to) {
+  for (const auto& [address, real] : from.reals) {
+    const Counter counted = owner.CounterOf(from, real);
+    const bool stays = to != nullptr && to->reals.contains(address);
+    (stays ? to->reals.at(address).before : retired_) += counted;
+  }
+  for (const LeavingReal& leaving : from.leaving) retired_ += owner.CounterOf(from, leaving.real);
+}
+
 std::vector<VipCounters> Forwarder::ReadVipCounters() const {
   std::vector<VipCounters> result;
   for (const auto& [key, vip] : installed_) {
     VipCounters counters{.key = key, .reals = {}};
-    for (const model::Real& real : vip.service.vip.reals) {
-      counters.reals.push_back({real.address, CounterOf(vip, vip.reals.at(real.address))});
+    std::vector<uint32_t> leaving(LB_RING_REAL_MASK + size_t{1});
+    for (size_t slot = 0; slot < vip.slots->size() && !vip.slots->stable(); ++slot) {
+      const uint16_t owner = vip.slots->old_owner(slot);
+      leaving[owner] += owner != vip.slots->next_owner(slot);
     }
+    for (const model::Real& configured : vip.service.vip.reals) {
+      const InstalledReal& real = vip.reals.at(configured.address);
+      const auto& flows = vip.census.per_real;
+      counters.reals.push_back({.address = configured.address,
+                                .counter = CounterOf(vip, real),
+                                .flows = real.number < flows.size() ? flows[real.number] : 0,
+                                .leaving_slots = leaving[real.number]});
+    }
+    const model::Slots::Counts slots = vip.slots->counts();
+    counters.tracking = {.slots = static_cast<uint32_t>(vip.slots->size()),
+                         .changing_slots = slots.changing,
+                         .settling_slots = slots.settling,
+                         .flows = vip.census.entries,
+                         .flow_capacity = uint64_t{vip.flow_place.size()} * LB_FLOW_WAYS,
+                         .flow_peak = vip.flow_peak};
     result.push_back(std::move(counters));
   }
   return result;
@@ -284,6 +582,7 @@ std::array<uint64_t, LB_VERDICT_COUNT> Forwarder::ReadVerdicts() const {
   Counter forwarded = retired_;
   for (const auto& [key, vip] : installed_) {
     for (const auto& [address, real] : vip.reals) forwarded += CounterOf(vip, real);
+    for (const LeavingReal& leaving : vip.leaving) forwarded += CounterOf(vip, leaving.real);
   }
   result[LB_FORWARD] = forwarded.packets;
   return result;
@@ -296,6 +595,35 @@ void Forwarder::ContinueCounters(const Forwarder& before) {
     const auto it = installed_.find(key);
     CarryCounters(before, vip, it == installed_.end() ? nullptr : &it->second);
   }
+  for (auto& [key, vip] : installed_) {
+    if (const auto it = before.installed_.find(key); it != before.installed_.end()) {
+      vip.flow_peak = std::max(vip.flow_peak, it->second.flow_peak);
+    }
+  }
+}
+
+std::vector<TrackedFlow> Forwarder::ListFlows(const model::VipKey& key, size_t limit) const {
+  std::vector<TrackedFlow> flows;
+  const auto it = installed_.find(key);
+  if (it == installed_.end()) return flows;
+  const InstalledVip& vip = it->second;
+  std::map<uint16_t, IpAddress> addresses;
+  for (const auto& [address, real] : vip.reals) addresses[real.number] = address;
+  const uint32_t tick = Tick();
+  model::FlowTable(Buckets(vip.flow_place)).Visit([&](uint64_t entry) {
+    const auto real = addresses.find(lb_flow_entry_real(entry));
+    if (flows.size() >= limit || real == addresses.end()) return;
+    const uint64_t fingerprint = lb_flow_entry_fingerprint(entry);
+    flows.push_back(
+        {.slot =
+             static_cast<uint32_t>(fingerprint >> (LB_FLOW_FINGERPRINT_BITS - vip.slots->bits())),
+         .fingerprint = fingerprint,
+         .real = real->second,
+         .idle_seconds = static_cast<uint32_t>(
+             (uint64_t{lb_flow_entry_age(entry, tick)} << LB_FLOW_TICK_SHIFT) / 1'000'000'000),
+         .ended = (entry & LB_FLOW_ENDED) != 0});
+  });
+  return flows;
 }
 
 }  // namespace lb::dataplane

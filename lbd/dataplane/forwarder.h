@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,10 +16,13 @@
 #include "lbd/dataplane/dataplane.h"
 #include "lbd/dataplane/encode.h"
 #include "lbd/dataplane/hop_table.h"
+#include "lbd/dataplane/image.h"
 #include "lbd/dataplane/mapped_array.h"
 #include "lbd/dataplane/program.h"
 #include "lbd/dataplane/region_allocator.h"
 #include "lbd/dataplane/vip_table.h"
+#include "lbd/model/flow_table.h"
+#include "lbd/model/slots.h"
 
 namespace lb::dataplane {
 
@@ -26,17 +30,41 @@ namespace lb::dataplane {
 // follows from the settings. Thread-compatible; the program may run meanwhile.
 class Forwarder {
  public:
+  // Seconds of any clock that only goes forward.
+  using Clock = std::function<uint32_t()>;
+  static uint32_t MonotonicSeconds();
+
   // Loads a program that knows no VIP. `attempt` chooses another layout of the VIP table.
   static StatusOr<std::unique_ptr<Forwarder>> Create(const model::Settings& settings,
-                                                     uint32_t attempt = 0);
+                                                     uint32_t attempt = 0,
+                                                     Clock clock = MonotonicSeconds);
 
   const Program& program() const { return program_; }
   const model::Settings& settings() const { return settings_; }
   std::vector<const MappedArray*> maps() const;
 
-  // Makes `services` all that is forwarded, and returns when every CPU does. RESOURCE_EXHAUSTED
-  // where the regions are too fragmented: nothing has changed then, and a fresh Forwarder will do.
+  // Takes the VIPs of another program over, with their slots and their flows as far as they fit,
+  // before the first Update(). Those that are not in `services` are left out. The image is frozen.
+  void Adopt(const Image& image, const std::vector<Service>& services);
+  // Brings the ages of these flows up to date, now that the other program no longer runs.
+  void CatchUp(const Image& image);
+  // Goes on counting where `before` stopped.
+  void ContinueCounters(const Forwarder& before);
+
+  // Makes `services` all that is forwarded, and returns when every CPU does. Connections stay with
+  // their reals as the tracking of their VIP says. RESOURCE_EXHAUSTED where the regions are too
+  // fragmented: nothing has changed then, and a fresh Forwarder will do.
   Status Update(const std::vector<Service>& services);
+
+  // Moves slots on whose windows are over, and removes flows that have ended. To be called every
+  // kSweepSeconds while needs_sweep().
+  void Sweep();
+  bool needs_sweep() const;
+  static constexpr int kSweepSeconds = 5;
+
+  // Ends the flows of a real that no longer gets new ones; of all reals without `real`. Returns how
+  // many were known.
+  uint64_t PurgeFlows(const model::VipKey& key, const std::optional<IpAddress>& real);
 
   // Where packets to each real go next; reals that are not named have no next hop.
   void SetNextHops(const std::map<IpAddress, NextHop>& hops);
@@ -44,8 +72,8 @@ class Forwarder {
   // Counters of the VIPs in force, and one number per verdict.
   std::vector<VipCounters> ReadVipCounters() const;
   std::array<uint64_t, LB_VERDICT_COUNT> ReadVerdicts() const;
-  // Goes on counting where `before` stopped.
-  void ContinueCounters(const Forwarder& before);
+  // The flows that are tracked now; calls `visitor` for at most `limit` of a VIP.
+  std::vector<TrackedFlow> ListFlows(const model::VipKey& key, size_t limit) const;
 
  private:
   struct InstalledReal {
@@ -53,41 +81,81 @@ class Forwarder {
     Counter before;    // counted elsewhere, to be added
     Counter baseline;  // what the counter showed when the number was given
   };
+  // A real that has gone, while its number may still be in use.
+  struct LeavingReal {
+    InstalledReal real;
+    int sweeps = 2;  // until the number is free
+  };
   struct InstalledVip {
     Service service;
     Place place;
+    FlowPlace flow_place;
     uint32_t real_capacity =
         0;  // entries of lb_reals from place.real_start, the unused one included
     std::map<IpAddress, InstalledReal> reals;
+    std::vector<LeavingReal> leaving;
+    std::optional<model::Slots> slots;
+    model::FlowTable::Census census;  // of the last sweep
+    uint64_t flow_peak = 0;
   };
 
-  Forwarder(const model::Settings& settings, const MapSizes& sizes);
+  Forwarder(const model::Settings& settings, const MapSizes& sizes, Clock clock);
 
-  std::optional<InstalledVip> Allocate(const Service& service);
+  // Regions for `slots` ring slots and `numbers` real numbers, not used by anything yet.
+  std::optional<InstalledVip> Allocate(size_t slots, size_t numbers);
   void Release(const InstalledVip& vip);
-  // Whether `service` fits into the regions of `vip`.
-  static bool FitsInPlace(const InstalledVip& vip, const Service& service);
-  // Gives numbers to the reals of `service` that have none in `vip`, and writes their entries.
-  void AddReals(InstalledVip& vip, const Service& service);
-  void WriteRing(const InstalledVip& vip, const Service& service);
-  // Drops the reals that `service` does not have; nothing may name their numbers any more.
-  void RemoveReals(InstalledVip& vip, const Service& service);
-  // Adds what `owner` counted for its VIP `from` to `to`, or to the retired where that has no such
-  // real.
-  void CarryCounters(const Forwarder& owner, const InstalledVip& from, InstalledVip* to);
+  // What to allocate for `service` in place of `vip`; empty where it fits as it is.
+  struct Need {
+    size_t slots = 0;
+    size_t numbers = 0;
+  };
+  static std::optional<Need> NeedToMove(const InstalledVip& vip, const Service& service);
+  // The highest of its numbers in use.
+  static uint16_t HighestNumber(const InstalledVip& vip);
+  // Gives `vip` the regions of `room`, in which everything is what it was. Returns what to release
+  // once no packet uses it.
+  InstalledVip Move(InstalledVip& vip, InstalledVip room);
 
+  // Whether the image's program hashes flows as ours does.
+  bool SpeaksOfTheSameFlows(const Image& image) const;
+
+  // Everything about a VIP that is installed: reals, slots, flows. Reals that go are left to
+  // RemoveReals().
+  void Bring(InstalledVip& vip, const Service& service);
+  void AddReals(InstalledVip& vip, const Service& service);
+  std::vector<uint16_t> TargetOf(const InstalledVip& vip, const Service& service) const;
+  // Drops the reals that its service does not have; their flows end.
+  void RemoveReals(InstalledVip& vip);
+  void EndFlows(InstalledVip& vip, const std::function<bool(uint16_t)>& number);
+
+  // Room for tracked flows where `vip` has none; false where there is none to give.
+  bool ProvideFlows(InstalledVip& vip);
+  std::optional<FlowPlace> AllocateFlows(int bits);
+  void SetFlowPlace(InstalledVip& vip, const FlowPlace& place);
+  std::span<lb_flow_bucket> Buckets(const FlowPlace& place) const;
+  void SweepVip(InstalledVip& vip);
+  void Shrink(InstalledVip& vip);
+
+  model::Slots::Words WordsAt(const Place& place) const;
   uint32_t IndexOf(const InstalledVip& vip, const InstalledReal& real) const;
   Counter RawCounter(uint32_t index) const;
   Counter CounterOf(const InstalledVip& vip, const InstalledReal& real) const;
 
+  // Adds what `owner` counted for its VIP `from` to `to`, or to the retired where that has no such
+  // real.
+  void CarryCounters(const Forwarder& owner, const InstalledVip& from, InstalledVip* to);
+
   model::Settings settings_;
   MapSizes sizes_;
-  MappedArray vips_map_, ring_map_, reals_map_, hops_map_, counters_map_, verdicts_map_;
+  Clock clock_;
+  MappedArray vips_map_, ring_map_, ring_next_map_, refused_map_, flows_map_, reals_map_, hops_map_,
+      counters_map_, verdicts_map_;
   Program program_;
   std::unique_ptr<VipTable> vip_table_;
   std::unique_ptr<HopTable> hop_table_;
   RegionAllocator ring_regions_;
   RegionAllocator real_regions_;
+  RegionAllocator flow_regions_;
   std::map<model::VipKey, InstalledVip> installed_;
   std::set<IpAddress> addresses_;  // of installed VIPs
   Counter retired_;                // counted by reals that are gone

@@ -52,11 +52,34 @@ StatusOr<MappedArray> MappedArray::Create(const std::string& name, size_t bytes)
     }
     return ErrnoStatus(error, what);
   }
-  void* address = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, array.fd_.get(), 0);
-  if (address == MAP_FAILED) return ErrnoStatus(errno, fmt::format("map BPF map {}", name));
-  array.address_ = address;
-  array.bytes_ = bytes;
+  LB_RETURN_IF_ERROR(array.Map(bytes));
   return array;
+}
+
+StatusOr<MappedArray> MappedArray::Open(uint32_t id) {
+  MappedArray array;
+  array.fd_.reset(bpf_map_get_fd_by_id(id));
+  if (!array.fd_.valid()) return ErrnoStatus(errno, fmt::format("open BPF map {}", id));
+  bpf_map_info info{};
+  uint32_t length = sizeof(info);
+  if (bpf_obj_get_info_by_fd(array.fd_.get(), &info, &length) != 0) {
+    return ErrnoStatus(errno, fmt::format("ask for BPF map {}", id));
+  }
+  if (info.type != BPF_MAP_TYPE_ARRAY || info.max_entries != 1 ||
+      (info.map_flags & BPF_F_MMAPABLE) == 0) {
+    return NotFound(fmt::format("BPF map {} is no mapped array", info.name));
+  }
+  array.name_ = info.name;
+  LB_RETURN_IF_ERROR(array.Map(info.value_size));
+  return array;
+}
+
+Status MappedArray::Map(size_t bytes) {
+  void* address = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+  if (address == MAP_FAILED) return ErrnoStatus(errno, fmt::format("map BPF map {}", name_));
+  address_ = address;
+  bytes_ = bytes;
+  return OkStatus();
 }
 
 }  // namespace lb::dataplane

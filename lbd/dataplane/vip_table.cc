@@ -57,12 +57,13 @@ void VipTable::Move(uint32_t from, uint32_t to) {
   slots_[key] = to;
 }
 
-Status VipTable::Insert(const VipTableKey& key, const HashKey& flow_key, uint64_t place) {
+Status VipTable::Insert(const VipTableKey& key, const HashKey& flow_key, uint64_t place,
+                        uint64_t flows) {
   const std::vector<uint32_t> path = FindPath(key);
   if (path.empty()) return ResourceExhausted("no place for the VIP in the lookup table");
   for (size_t i = 1; i < path.size(); ++i) Move(path[i], path[i - 1]);
   const uint32_t slot = path.back();
-  Store(slot, EncodeVip(key, flow_key, place));
+  Store(slot, EncodeVip(key, flow_key, place, flows));
   slots_[key] = slot;
   owners_[slot] = key;
   return OkStatus();
@@ -70,6 +71,10 @@ Status VipTable::Insert(const VipTableKey& key, const HashKey& flow_key, uint64_
 
 void VipTable::SetPlace(const VipTableKey& key, uint64_t place) {
   std::atomic_ref<__u64>(entries_[slots_.at(key)].place).store(place, std::memory_order_release);
+}
+
+void VipTable::SetFlows(const VipTableKey& key, uint64_t flows) {
+  std::atomic_ref<__u64>(entries_[slots_.at(key)].flows).store(flows, std::memory_order_release);
 }
 
 void VipTable::Erase(const VipTableKey& key) {

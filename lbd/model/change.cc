@@ -35,6 +35,9 @@ class Applier {
     if (change.name) vip->name = *change.name;
     if (change.ring_scheme) vip->ring.scheme = *change.ring_scheme;
     if (change.ring_bits) vip->ring.bits = *change.ring_bits;
+    if (change.tracking) vip->tracking = *change.tracking;
+    if (change.flows) vip->flows = *change.flows;
+    if (change.slow_start) vip->slow_start = *change.slow_start;
     if (change.reals) vip->reals = *change.reals;
     return OkStatus();
   }
@@ -58,7 +61,10 @@ class Applier {
   Status operator()(const UpdateReal& change) {
     LB_ASSIGN_OR_RETURN(const auto found, FindReal(change.vip, change.address));
     if (change.weight) found->weight = *change.weight;
-    if (change.admin_state) found->admin_state = *change.admin_state;
+    if (change.state) {
+      found->state = *change.state;
+      found->drain = change.drain;
+    }
     return OkStatus();
   }
 

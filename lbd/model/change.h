@@ -28,6 +28,9 @@ struct UpdateVip {
   std::optional<std::string> name;
   std::optional<RingScheme> ring_scheme;
   std::optional<int> ring_bits;
+  std::optional<Tracking> tracking;
+  std::optional<FlowOptions> flows;
+  std::optional<uint32_t> slow_start;
   std::optional<std::vector<Real>> reals;
 };
 
@@ -45,7 +48,9 @@ struct UpdateReal {
   VipKey vip;
   IpAddress address;
   std::optional<uint32_t> weight;
-  std::optional<AdminState> admin_state;
+  std::optional<RealState> state;
+  // Given together with `state`; empty: no deadline.
+  std::optional<uint32_t> drain;
 };
 
 struct DeleteReal {

@@ -23,6 +23,16 @@ std::string_view ToString(XdpMode mode) {
   return "?";
 }
 
+std::string_view ToString(FlowHash hash) {
+  switch (hash) {
+    case FlowHash::kSipHash:
+      return "siphash";
+    case FlowHash::kFast:
+      return "fast";
+  }
+  return "?";
+}
+
 Settings::Settings()
     : outer_source_v4(*IpPrefix::Parse("172.16.0.0/16")),
       outer_source_v6(*IpPrefix::Parse("100::/64")),

@@ -21,6 +21,13 @@ enum class XdpMode : uint8_t {
 
 std::string_view ToString(XdpMode mode);  // "native", "generic", "auto"
 
+enum class FlowHash : uint8_t {
+  kSipHash,  // SipHash-1-3: nobody without the key can aim a flow at a real
+  kFast,     // keyed multiplications, a few ns less: for clients that are trusted
+};
+
+std::string_view ToString(FlowHash hash);  // "siphash", "fast"
+
 // What holds for every VIP. A change of any of these loads a new program beside the old one and
 // switches to it in one step.
 struct Settings {
@@ -29,6 +36,7 @@ struct Settings {
   std::optional<MacAddress> next_hop_mac;  // empty: resolved by the kernel's routes and neighbours
   IpPrefix outer_source_v4;                // host bits are filled with the flow hash
   IpPrefix outer_source_v6;
+  FlowHash flow_hash = FlowHash::kSipHash;
   HashKey hash_key;  // secret of the flow hash; the same on every load balancer of a fleet
   Limits limits;
 

@@ -16,6 +16,10 @@ std::string RingText(const RingOptions& ring) {
                      ring.bits == 0 ? "auto" : fmt::format("{}", ring.bits));
 }
 
+std::string Text(const std::optional<uint32_t>& value) {
+  return value ? fmt::format("{}", *value) : "default";
+}
+
 class Differ {
  public:
   void Settings(const model::Settings& a, const model::Settings& b) {
@@ -25,16 +29,23 @@ class Differ {
     Field("next_hop.mac", MacText(a.next_hop_mac), MacText(b.next_hop_mac));
     Field("encap.source_v4", a.outer_source_v4.ToString(), b.outer_source_v4.ToString());
     Field("encap.source_v6", a.outer_source_v6.ToString(), b.outer_source_v6.ToString());
+    Field("flow_hash", ToString(a.flow_hash), ToString(b.flow_hash));
     if (a.hash_key != b.hash_key) lines_.emplace_back("~ hash_key");
     Field("limits.vips", a.limits.vips, b.limits.vips);
     Field("limits.reals", a.limits.reals, b.limits.reals);
     Field("limits.ring_slots", a.limits.ring_slots, b.limits.ring_slots);
+    Field("limits.flows", a.limits.flows, b.limits.flows);
   }
 
   void Vip(const model::Vip& a, const model::Vip& b) {
     const std::string name = a.key.ToString();
     Field(name + ": name", fmt::format("\"{}\"", a.name), fmt::format("\"{}\"", b.name));
     Field(name + ": ring", RingText(a.ring), RingText(b.ring));
+    Field(name + ": tracking", ToString(a.tracking), ToString(b.tracking));
+    Field(name + ": flows.window_seconds", Text(a.flows.window), Text(b.flows.window));
+    Field(name + ": flows.idle_seconds", Text(a.flows.idle), Text(b.flows.idle));
+    Field(name + ": flows.entries", Text(a.flows.entries), Text(b.flows.entries));
+    Field(name + ": slow_start_seconds", a.slow_start, b.slow_start);
     for (const Real& real : a.reals) {
       const Real* after = b.FindReal(real.address);
       const std::string subject = fmt::format("{} real {}", name, real.address.ToString());
@@ -43,7 +54,8 @@ class Differ {
         continue;
       }
       Field(subject + ": weight", real.weight, after->weight);
-      Field(subject + ": admin_state", ToString(real.admin_state), ToString(after->admin_state));
+      Field(subject + ": state", ToString(real.state), ToString(after->state));
+      Field(subject + ": drain_seconds", Text(real.drain), Text(after->drain));
     }
     for (const Real& real : b.reals) {
       if (a.FindReal(real.address) == nullptr) {

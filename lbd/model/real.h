@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "lbd/base/ip_address.h"
@@ -9,18 +10,22 @@
 namespace lb::model {
 
 // What the operator wants of a real server.
-enum class AdminState : uint8_t {
-  kUp,    // takes traffic
-  kDown,  // lends its slots to the others and gets exactly these back when it is up again
+enum class RealState : uint8_t {
+  kActive,    // takes traffic
+  kDraining,  // keeps its connections and gets no new ones
+  kDown,      // does not serve: as draining, but nothing waits for it
+  kStandby,   // takes traffic while no active real can
 };
 
-std::string_view ToString(AdminState state);  // "up", "down"
+std::string_view ToString(RealState state);  // "active", "draining", "down", "standby"
 
-// A real server of a VIP.
+// A real server of a VIP. One that is draining or down lends its slots to the others and gets
+// exactly these back when it is active again.
 struct Real {
   IpAddress address;      // where encapsulated packets are sent
   uint32_t weight = 100;  // share of the VIP's traffic, 0..1000000; 0 = none
-  AdminState admin_state = AdminState::kUp;
+  RealState state = RealState::kActive;
+  std::optional<uint32_t> drain;  // seconds after which a draining real loses what is left
 
   bool operator==(const Real&) const = default;
 };

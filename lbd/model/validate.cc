@@ -53,6 +53,7 @@ class Checker {
     CheckRange("limits.vips", settings.limits.vips, 1, 65536);
     CheckRange("limits.reals", settings.limits.reals, 64, 1 << 20);
     CheckRange("limits.ring_slots", settings.limits.ring_slots, 1 << 14, 1 << 27);
+    CheckRange("limits.flows", settings.limits.flows, kMinFlows, kMaxFlows);
   }
 
   void CheckVip(const Vip& vip, const std::string& path) {
@@ -68,6 +69,10 @@ class Checker {
     }
     if (vip.ring.bits != 0)
       CheckRange(path + ".ring.bits", vip.ring.bits, kMinRingBits, kMaxRingBits);
+    CheckOptional(path + ".flows.window_seconds", vip.flows.window, 1, kMaxWindow);
+    CheckOptional(path + ".flows.idle_seconds", vip.flows.idle, kMinIdle, kMaxIdle);
+    CheckOptional(path + ".flows.entries", vip.flows.entries, kMinVipFlows, kMaxFlows);
+    CheckRange(path + ".slow_start_seconds", vip.slow_start, 0, kMaxSlowStart);
     if (vip.reals.size() > kMaxRealsPerVip) {
       Add(path + ".reals",
           fmt::format("at most {} reals in one VIP, got {}", kMaxRealsPerVip, vip.reals.size()));
@@ -115,6 +120,16 @@ class Checker {
       Add(path + ".address", "is the VIP itself; a real needs an address of its own");
     }
     CheckRange(path + ".weight", real.weight, 0, kMaxWeight);
+    CheckOptional(path + ".drain_seconds", real.drain, 1, kMaxDrain);
+    if (real.drain && real.state != RealState::kDraining) {
+      Add(path + ".drain_seconds",
+          fmt::format("belongs to state draining, and the state is {}", ToString(real.state)));
+    }
+  }
+
+  void CheckOptional(const std::string& path, const std::optional<uint32_t>& value, int64_t min,
+                     int64_t max) {
+    if (value) CheckRange(path, *value, min, max);
   }
 
   void CheckRange(const std::string& path, int64_t value, int64_t min, int64_t max) {

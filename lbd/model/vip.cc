@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 
 #include "lbd/model/limits.h"
@@ -39,12 +40,28 @@ std::string_view ToString(RingScheme scheme) {
   return "?";
 }
 
-std::string_view ToString(AdminState state) {
+std::string_view ToString(Tracking tracking) {
+  switch (tracking) {
+    case Tracking::kAuto:
+      return "auto";
+    case Tracking::kAlways:
+      return "always";
+    case Tracking::kNone:
+      return "none";
+  }
+  return "?";
+}
+
+std::string_view ToString(RealState state) {
   switch (state) {
-    case AdminState::kUp:
-      return "up";
-    case AdminState::kDown:
+    case RealState::kActive:
+      return "active";
+    case RealState::kDraining:
+      return "draining";
+    case RealState::kDown:
       return "down";
+    case RealState::kStandby:
+      return "standby";
   }
   return "?";
 }
@@ -99,8 +116,8 @@ const Real* Vip::FindReal(const IpAddress& address) const {
 
 int RingBits(const Vip& vip) {
   if (vip.ring.bits != 0) return vip.ring.bits;
-  const size_t reals = vip.reals.size();
-  return reals <= 64 ? 14 : reals <= 256 ? 16 : reals <= 1024 ? 18 : kMaxRingBits;
+  const size_t slots = std::bit_ceil(256 * std::max<size_t>(1, vip.reals.size()));
+  return std::clamp(std::countr_zero(slots), 14, kMaxRingBits);
 }
 
 }  // namespace lb::model

@@ -44,18 +44,39 @@ struct RingOptions {
   bool operator==(const RingOptions&) const = default;
 };
 
+// Which flows are remembered, so that a change of the reals does not break their connections.
+enum class Tracking : uint8_t {
+  kAuto,    // those on slots that are changing hands
+  kAlways,  // all
+  kNone,    // none: a change breaks the connections that it moves
+};
+
+std::string_view ToString(Tracking tracking);  // "auto", "always", "none"
+
+// Empty: the default, which depends on the protocol.
+struct FlowOptions {
+  std::optional<uint32_t> window;   // seconds until a change is final, 1..86400
+  std::optional<uint32_t> idle;     // seconds without a packet until a flow is forgotten, 35..4200
+  std::optional<uint32_t> entries;  // flows to have room for, 64..2^25; a power of two is used
+
+  bool operator==(const FlowOptions&) const = default;
+};
+
 struct Vip {
   VipKey key;
   std::string name;  // a label for people; may be empty
   RingOptions ring;
+  Tracking tracking = Tracking::kAuto;
+  FlowOptions flows;
+  uint32_t slow_start = 0;  // seconds in which a real that comes back gets its full weight
   std::vector<Real> reals;  // no address twice
 
   const Real* FindReal(const IpAddress& address) const;
   bool operator==(const Vip&) const = default;
 };
 
-// The size of the ring of `vip`: its configured bits, or at least 256 slots per real: 14 bits up to
-// 64 reals, 16 up to 256, 18 up to 1024, then 20.
+// The size of the ring of `vip`: its configured bits, or at least 256 slots per real, 14..20: 14 up
+// to 64 reals, 15 up to 128, 16 up to 256 and so on.
 int RingBits(const Vip& vip);
 
 }  // namespace lb::model

@@ -44,7 +44,8 @@ std::vector<Layout> LayoutsHere() {
        sizeof(lb_vip),
        {LB_FIELD(lb_vip, address), LB_FIELD(lb_vip, port_be), LB_FIELD(lb_vip, protocol),
         LB_FIELD(lb_vip, flags), LB_FIELD(lb_vip, reserved0), LB_FIELD(lb_vip, place),
-        LB_FIELD(lb_vip, hash_k0), LB_FIELD(lb_vip, hash_k1), LB_FIELD(lb_vip, reserved1)}},
+        LB_FIELD(lb_vip, hash_k0), LB_FIELD(lb_vip, hash_k1), LB_FIELD(lb_vip, flows),
+        LB_FIELD(lb_vip, reserved1)}},
       {"lb_real",
        sizeof(lb_real),
        {LB_FIELD(lb_real, address), LB_FIELD(lb_real, checksum), LB_FIELD(lb_real, next_hop),
@@ -57,6 +58,7 @@ std::vector<Layout> LayoutsHere() {
       {"lb_counter",
        sizeof(lb_counter),
        {LB_FIELD(lb_counter, packets), LB_FIELD(lb_counter, bytes)}},
+      {"lb_flow_bucket", sizeof(lb_flow_bucket), {LB_FIELD(lb_flow_bucket, entries)}},
       {"lb_config",
        sizeof(lb_config),
        {LB_FIELD(lb_config, vip_mask), LB_FIELD(lb_config, real_mask),
@@ -65,7 +67,8 @@ std::vector<Layout> LayoutsHere() {
         LB_FIELD(lb_config, cpu_mask), LB_FIELD(lb_config, real_bits),
         LB_FIELD(lb_config, vip_hash_key), LB_FIELD(lb_config, source_v4),
         LB_FIELD(lb_config, source_v4_hash_mask), LB_FIELD(lb_config, source_v6),
-        LB_FIELD(lb_config, source_v6_hash_mask), LB_FIELD(lb_config, reserved)}},
+        LB_FIELD(lb_config, source_v6_hash_mask), LB_FIELD(lb_config, flow_mask),
+        LB_FIELD(lb_config, abi_version), LB_FIELD(lb_config, fast_hash)}},
   };
 }
 
@@ -131,9 +134,11 @@ TEST_F(AbiLayoutTest, TheConstantsAreNothingButTheConfig) {
 
 TEST_F(AbiLayoutTest, TheTablesHoldTheStructsOfTheContract) {
   const std::map<std::string, size_t> elements = {
-      {"lb_vips", sizeof(lb_vip)},         {"lb_ring", sizeof(uint16_t)},
-      {"lb_reals", sizeof(lb_real)},       {"lb_next_hops", sizeof(lb_next_hop)},
-      {"lb_counters", sizeof(lb_counter)}, {"lb_verdicts", sizeof(uint64_t)},
+      {"lb_vips", sizeof(lb_vip)},           {"lb_ring", sizeof(uint16_t)},
+      {"lb_ring_next", sizeof(uint16_t)},    {"lb_refused", sizeof(uint8_t)},
+      {"lb_flows", sizeof(lb_flow_bucket)},  {"lb_reals", sizeof(lb_real)},
+      {"lb_next_hops", sizeof(lb_next_hop)}, {"lb_counters", sizeof(lb_counter)},
+      {"lb_verdicts", sizeof(uint64_t)},
   };
   std::map<std::string, size_t> there;
   bpf_map* map = nullptr;

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/bpf/balancer.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <linux/bpf.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <ctime>
 #include <set>
+#include <utility>
+
+#include "lb/flow_hash.h"
+#include "lbd/dataplane/encode.h"
 
 std::string_view NameOf(lb_verdict verdict) {
   switch (verdict) {
@@ -37,6 +45,14 @@ uint32_t ActionOf(lb_verdict verdict) {
 }
 
 constexpr size_t kEthernetLength = 14;
+
+// Of the clock that the program reads.
+uint64_t Tick() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  const uint64_t nanos = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+  return nanos >> LB_FLOW_TICK_SHIFT;
+}
 
 bool IsIpv4(const Bytes& frame) { return frame.at(12) == 0x08 && frame.at(13) == 0x00; }
 
@@ -76,16 +92,70 @@ dataplane::NextHop Gateway(uint32_t mtu) {
 }
 
 Balancer::Balancer(const model::Settings& settings)
-    : forwarder_(dataplane::Forwarder::Create(settings).value()) {}
+    : tick_(Tick()), forwarder_(dataplane::Forwarder::Create(settings, 0, clock()).value()) {}
 
-void Balancer::Serve(const Services& services) {
+NextHops Balancer::HopsOf(const Services& services) const {
   NextHops hops;
   for (const dataplane::Service& service : services) {
     for (const model::Real& real : service.vip.reals) hops[real.address] = Gateway();
   }
+  return hops;
+}
+
+void Balancer::Serve(const Services& services) {
   const Status status = forwarder_->Update(services);
   ASSERT_TRUE(status.ok()) << Message(status);
-  forwarder_->SetNextHops(hops);
+  forwarder_->SetNextHops(HopsOf(services));
+}
+
+void Balancer::Age(uint64_t ticks) {
+  const uint64_t tick = Tick();
+  ticks -= tick - std::exchange(tick_, tick);
+  if (ticks != 0) AgeFlows(flow_table(), ticks);
+}
+
+void Balancer::Pass(uint32_t seconds) {
+  *now_ += seconds;
+  nanos_ += uint64_t{seconds} * 1'000'000'000;
+  const uint64_t ticks = nanos_ >> LB_FLOW_TICK_SHIFT;
+  nanos_ -= ticks << LB_FLOW_TICK_SHIFT;
+  Age(ticks);
+}
+
+void Balancer::Sweep() {
+  Age(0);
+  forwarder_->Sweep();
+}
+
+void Balancer::Settle() {
+  for (int i = 0; i < 16; ++i) {
+    Pass(600);
+    Sweep();
+  }
+  EXPECT_FALSE(HasFlows()) << "a flow is never forgotten";
+}
+
+bool Balancer::HasFlows() {
+  return std::ranges::any_of(flow_table(), [](const lb_flow_bucket& bucket) {
+    return std::ranges::any_of(bucket.entries, [](uint64_t entry) { return entry != 0; });
+  });
+}
+
+void Balancer::Restart(const Services& services, const std::function<void()>& meanwhile) {
+  auto image = dataplane::Image::Open(forwarder_->program().id());
+  ASSERT_TRUE(image.ok()) << Message(image.status());
+  image->Freeze();
+  auto fresh = dataplane::Forwarder::Create(settings(), 1, clock()).value();
+  fresh->SetNextHops(HopsOf(services));
+  fresh->Adopt(*image, services);
+  if (meanwhile) meanwhile();
+  const Status status = fresh->Update(services);
+  ASSERT_TRUE(status.ok()) << Message(status);
+  if (meanwhile) meanwhile();
+  fresh->CatchUp(*image);
+  fresh->ContinueCounters(*forwarder_);
+  image->Thaw();
+  forwarder_ = std::move(fresh);
 }
 
 Outcome Balancer::Send(const Bytes& frame, const ProgRunOptions& options) {
@@ -149,13 +219,41 @@ IpAddress FlowSource(uint32_t number, const model::VipKey& vip) {
 
 uint16_t FlowPort(uint32_t number) { return static_cast<uint16_t>(20000 + number % 1000); }
 
-Bytes Flow(uint32_t number, const model::VipKey& vip) {
+void AgeFlows(std::span<lb_flow_bucket> buckets, uint64_t ticks) {
+  for (lb_flow_bucket& bucket : buckets) {
+    for (__u64& place : bucket.entries) {
+      std::atomic_ref<__u64> entry(place);
+      __u64 before = entry.load();
+      __u64 after = 0;
+      do {
+        if (before == 0) break;
+        const uint64_t since = (before >> LB_FLOW_AGE_SHIFT) - ticks;
+        after = (before & ~(uint64_t{0xff} << LB_FLOW_AGE_SHIFT)) | (since & 0xff)
+                                                                        << LB_FLOW_AGE_SHIFT;
+      } while (!entry.compare_exchange_weak(before, after));
+    }
+  }
+}
+
+uint64_t FlowHash(const HashKey& secret, uint32_t number, const model::VipKey& vip) {
+  const HashKey key = dataplane::FlowKey(secret, vip);
+  const IpAddress source = FlowSource(number, vip);
+  __u32 address[4];
+  std::memcpy(address, source.mapped().data(), sizeof(address));
+  const uint16_t port = vip.port == 0 ? 9999 : vip.port;
+  const uint32_t ports =
+      static_cast<uint32_t>(htons(FlowPort(number))) | static_cast<uint32_t>(htons(port)) << 16;
+  return lb_flow_hash(key.k0, key.k1, address, ports, !source.is_v4());
+}
+
+Bytes Flow(uint32_t number, const model::VipKey& vip, uint8_t tcp_flags) {
   const uint16_t port = vip.port == 0 ? 9999 : vip.port;
   const IpHeader header{.source = FlowSource(number, vip), .destination = vip.address};
   if (vip.protocol == model::Protocol::kUdp) {
     return Ethernet({}, Ip(header, Udp({.source = FlowPort(number), .destination = port})));
   }
-  return Ethernet({}, Ip(header, Tcp({.source = FlowPort(number), .destination = port})));
+  return Ethernet(
+      {}, Ip(header, Tcp({.source = FlowPort(number), .destination = port, .flags = tcp_flags})));
 }
 
 }  // namespace lb::testing

@@ -58,6 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
     Settings, LoadTest,
     ::testing::Values(Case{"Default", {}},
                       Case{"Smallest", {.vips = 1, .reals = 64, .ring_slots = 1 << 14}},
+                      Case{"FewFlows", {.flows = 1 << 10}}, Case{"ManyFlows", {.flows = 1 << 25}},
                       Case{"Large", {.vips = 8192, .reals = 65536, .ring_slots = 1 << 24}},
                       Case{"Largest", {.vips = 65536, .reals = 1048576, .ring_slots = 1 << 27}},
                       Case{"ManyVipsFewReals", {.vips = 65536, .reals = 64, .ring_slots = 1 << 14}},
@@ -68,14 +69,15 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"ShortOuterPrefix", {}, "10.0.0.0/8", "2001:db8::/97"}),
     [](const auto& test) { return test.param.name; });
 
-// The peers' mistake: an empty instance takes 1.4 GB of BPF maps.
-TEST(MapMemoryTest, DefaultConfigurationTakesLessThan16MiB) {
+// The peers' mistake: an empty instance takes 1.4 GB of BPF maps. With these, lbd stays below 64
+// MB.
+TEST(MapMemoryTest, DefaultConfigurationTakesLessThan32MiB) {
   Balancer balancer;
   size_t bytes = 0;
   for (const dataplane::MappedArray* map : balancer.forwarder().maps()) bytes += map->size_bytes();
   std::printf("%zu KiB in tables\n", bytes / 1024);
   EXPECT_GT(bytes, size_t{1} << 20);
-  EXPECT_LT(bytes, size_t{16} << 20);
+  EXPECT_LT(bytes, size_t{32} << 20);
 }
 
 // The verifier takes no table beyond 512 MiB: many CPUs and high limits must end in a sentence for

@@ -64,6 +64,7 @@ TEST_P(RingTest, SlotIsTheOneThatUserSpaceAndTheDescriptionSay) {
   for (const int bits : {8, 14, 20}) {
     const dataplane::Service service = MakeService(vip, Reals(), RandomRing(bits, bits));
     balancer.Serve({service});
+    balancer.Settle();
     for (uint32_t flow = 0; flow < 3000; ++flow) {
       const uint64_t hash =
           ReferenceFlowHash(settings.hash_key, vip, FlowSource(flow, vip), FlowPort(flow), port);

@@ -9,16 +9,11 @@
 #ifndef LB_ABI_H
 #define LB_ABI_H
 
-#ifdef __bpf__
-#include "vmlinux.h"
-#define LB_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
-#else
-#include <linux/types.h>
-#define LB_ASSERT_SIZE(type, size) static_assert(sizeof(type) == (size), #type)
-#endif
+#include "lb/flow_table.h"
+#include "lb/types.h"
 
 /* Changes with every incompatible change of this file. */
-#define LB_ABI_VERSION 1
+#define LB_ABI_VERSION 2
 
 /*
  * Every packet gets exactly one verdict.
@@ -52,9 +47,6 @@ enum lb_verdict {
 /* Room for verdicts per CPU: a power of two, so that an index needs no check but a mask. */
 #define LB_VERDICT_SLOTS 64
 
-/* A ring slot: bits 0..14 the VIP-local number of a real, 0 = none; bit 15 is kept for tracking. */
-#define LB_RING_REAL_MASK 0x7fff
-
 /* lb_vip.flags */
 #define LB_VIP_USED 1	 /* the entry is valid */
 #define LB_VIP_ADDRESS 2 /* stands for the address itself: port 0, protocol 0, no ring */
@@ -68,6 +60,16 @@ enum lb_verdict {
 #define LB_PLACE_REAL_MASK 0x3ffffff
 #define LB_PLACE_BITS_SHIFT 58
 
+/*
+ * The part of lb_flows of a VIP, in one word: bits 0..31 its first bucket, 32..37 log2 of its
+ * buckets, and these flags.
+ */
+#define LB_FLOWS_BITS_SHIFT 32
+#define LB_FLOWS_BITS_MASK 0x3f
+#define LB_FLOWS_USED (1ULL << 40)   /* there is one */
+#define LB_FLOWS_ALWAYS (1ULL << 41) /* every flow is recorded, and the oldest makes room */
+#define LB_FLOWS_FROZEN (1ULL << 42) /* nothing is recorded: another program takes over */
+
 /* lb_vips: a two-choice hash table; an entry is at lb_vip_slot(..., 0) or at lb_vip_slot(..., 1).
  */
 struct lb_vip {
@@ -79,7 +81,8 @@ struct lb_vip {
 	__u64 place;
 	__u64 hash_k0; /* SipHash key of this VIP's flows */
 	__u64 hash_k1;
-	__u64 reserved1[2];
+	__u64 flows; /* its part of lb_flows */
+	__u64 reserved1;
 };
 LB_ASSERT_SIZE(struct lb_vip, 64);
 
@@ -130,13 +133,14 @@ struct lb_config {
 	__u32 source_v4_hash_mask;
 	__u32 source_v6[4];
 	__u32 source_v6_hash_mask;
-	__u32 reserved;
+	__u32 flow_mask;   /* buckets of lb_flows - 1 */
+	__u32 abi_version; /* LB_ABI_VERSION: read by the lbd that takes over */
+	__u32 fast_hash;   /* lb_flow_hash_fast() in place of lb_flow_hash() */
 };
-LB_ASSERT_SIZE(struct lb_config, 72);
+LB_ASSERT_SIZE(struct lb_config, 80);
 
-/* Where entry `choice` (0 or 1) of a VIP may be in lb_vips, before masking. */
-static inline __attribute__((always_inline)) __u32
-lb_vip_slot(__u64 key, const __u32 *address, __u16 port_be, __u8 protocol, int choice)
+/* A VIP's hash in lb_vips, and where its entry `choice` (0 or 1) may be, before masking. */
+LB_INLINE __u64 lb_vip_hash(__u64 key, const __u32 *address, __u16 port_be, __u8 protocol)
 {
 	__u64 h = key ^ ((__u64)address[0] << 32 | address[1]);
 
@@ -144,8 +148,12 @@ lb_vip_slot(__u64 key, const __u32 *address, __u16 port_be, __u8 protocol, int c
 	h ^= (__u64)address[2] << 32 | address[3];
 	h = (h ^ h >> 32) * 0xd6e8feb86659fd93ULL;
 	h ^= (__u64)port_be << 8 | protocol;
-	h = (h ^ h >> 32) * 0x9fb21c651e98df25ULL;
-	return choice ? (__u32)(h >> 40) : (__u32)(h >> 12);
+	return (h ^ h >> 32) * 0x9fb21c651e98df25ULL;
+}
+
+LB_INLINE __u32 lb_vip_slot(__u64 hash, int choice)
+{
+	return choice ? (__u32)(hash >> 40) : (__u32)(hash >> 12);
 }
 
 #endif /* LB_ABI_H */

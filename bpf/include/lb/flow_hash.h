@@ -7,9 +7,7 @@
 #ifndef LB_FLOW_HASH_H
 #define LB_FLOW_HASH_H
 
-#include "lb/abi.h"
-
-#define LB_INLINE static inline __attribute__((always_inline))
+#include "lb/types.h"
 
 LB_INLINE __u64 lb_rotl64(__u64 value, int bits)
 {
@@ -64,6 +62,26 @@ LB_INLINE __u64 lb_flow_hash(__u64 k0, __u64 k1, const __u32 *source, __u32 port
 	lb_sip_round(&s);
 	lb_sip_round(&s);
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+/*
+ * The same input through two keyed multiplications: faster, but whoever watches where flows go can
+ * learn to aim them. For clients that are trusted.
+ */
+LB_INLINE __u64 lb_flow_hash_fast(__u64 k0, __u64 k1, const __u32 *source, __u32 ports, int v6)
+{
+	__u64 h = k0 ^ (source[3] | (__u64)ports << 32);
+
+	h = (h ^ h >> 32) * 0x9fb21c651e98df25ULL;
+	if (v6) {
+		h ^= source[0] | (__u64)source[1] << 32;
+		h = (h ^ h >> 32) * 0xd6e8feb86659fd93ULL;
+		h ^= source[2];
+		h = (h ^ h >> 32) * 0x9fb21c651e98df25ULL;
+	}
+	h ^= k1;
+	h = (h ^ h >> 29) * 0xd6e8feb86659fd93ULL;
+	return h ^ h >> 32;
 }
 
 /* The outer header's share of a flow hash, independent of the bits that choose the slot. */

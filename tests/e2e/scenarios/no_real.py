@@ -23,7 +23,7 @@ def no_real():
             "weight_0": (lambda: each_real("update", "--weight", 0),
                          lambda: each_real("update", "--weight", 100)),
             "down": (lambda: each_real("update", "--state", "down"),
-                     lambda: each_real("update", "--state", "up")),
+                     lambda: each_real("update", "--state", "active")),
             "document": (lambda: apply([]), lambda: apply(addresses)),
         }
         figures = {}

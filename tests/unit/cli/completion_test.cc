@@ -12,9 +12,10 @@ namespace {
 using Words = std::vector<std::string>;
 
 CommandNode Tree() {
-  CommandNode add{.name = "add",
-                  .options = {{{"--ring"}, true, {"rendezvous", "maglev"}}, {{"--down"}}},
-                  .positionals = {"VIP", "ADDRESS"}};
+  CommandNode add{
+      .name = "add",
+      .options = {{{"--ring"}, true, {"rendezvous", "maglev"}}, {{"--down"}}, {{"--real"}, true}},
+      .positionals = {"VIP", "ADDRESS"}};
   CommandNode vip{.name = "vip", .commands = {add, {.name = "list"}}};
   CommandNode shell{.name = "completion", .positionals = {"bash|zsh"}};
   return {.name = "lbctl",
@@ -24,7 +25,7 @@ CommandNode Tree() {
 
 Words Ask(const Words& words) {
   return Complete(Tree(), words, [](const CompletionRequest& request) {
-    std::string text = request.positional;
+    std::string text = request.wanted;
     for (const std::string& given : request.given) text += '<' + given;
     if (request.options.contains("--server")) text += '@' + request.options.at("--server");
     return Words{text};
@@ -39,14 +40,20 @@ TEST(CompletionTest, CommandsAreOffered) {
 }
 
 TEST(CompletionTest, OptionsOfTheCommandAndOfItsParentsAreOffered) {
-  EXPECT_EQ(Ask({"vip", "add", "--"}), (Words{"--ring", "--down", "--output", "--server"}));
-  EXPECT_EQ(Ask({"vip", "add", "--r"}), (Words{"--ring"}));
+  EXPECT_EQ(Ask({"vip", "add", "--"}),
+            (Words{"--ring", "--down", "--real", "--output", "--server"}));
+  EXPECT_EQ(Ask({"vip", "add", "--ri"}), (Words{"--ring"}));
 }
 
 TEST(CompletionTest, ValuesOfOptionsAreOffered) {
   EXPECT_EQ(Ask({"vip", "add", "--ring", ""}), (Words{"rendezvous", "maglev"}));
   EXPECT_EQ(Ask({"-o", "j"}), (Words{"json"}));
-  EXPECT_EQ(Ask({"--server", ""}), (Words{}));
+  EXPECT_EQ(Ask({"--server", "unix:"}), (Words{}));
+}
+
+TEST(CompletionTest, ValuesWithoutChoicesAreAskedForWithWhatIsKnown) {
+  EXPECT_EQ(Ask({"--server", "x", "vip", "add", "v", "--real", ""}), (Words{"--real<v@x"}));
+  EXPECT_EQ(Ask({"vip", "add", "--real", "--"}), (Words{"--real"}));
 }
 
 TEST(CompletionTest, PositionalsAreAskedForWithWhatIsKnown) {

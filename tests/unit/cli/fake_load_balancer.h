@@ -3,6 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -35,6 +36,8 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   v1::UpdateRealRequest update_real;
   v1::DeleteRealRequest delete_real;
   v1::ListRealsRequest list_reals;
+  v1::ListFlowsRequest list_flows;
+  v1::PurgeFlowsRequest purge_flows;
 
   // What they get.
   v1::ApplyConfigResponse applied;
@@ -43,6 +46,11 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   v1::ListRealsResponse reals;
   v1::GetStatusResponse status;
   v1::GetStatsResponse stats;
+  v1::ListFlowsResponse flows;
+  v1::PurgeFlowsResponse purged;
+
+  // Called for each ListReals before it is answered; may change `reals`.
+  std::function<void()> on_list_reals = [] {};
 
  private:
   using Context = grpc::ServerContext;
@@ -101,6 +109,7 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   grpc::Status ListReals(Context*, const v1::ListRealsRequest* request,
                          v1::ListRealsResponse* response) override {
     list_reals = *request;
+    on_list_reals();
     return Answer(reals, response);
   }
   grpc::Status GetStatus(Context*, const v1::GetStatusRequest*,
@@ -110,6 +119,16 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   grpc::Status GetStats(Context*, const v1::GetStatsRequest*,
                         v1::GetStatsResponse* response) override {
     return Answer(stats, response);
+  }
+  grpc::Status ListFlows(Context*, const v1::ListFlowsRequest* request,
+                         v1::ListFlowsResponse* response) override {
+    list_flows = *request;
+    return Answer(flows, response);
+  }
+  grpc::Status PurgeFlows(Context*, const v1::PurgeFlowsRequest* request,
+                          v1::PurgeFlowsResponse* response) override {
+    purge_flows = *request;
+    return Answer(purged, response);
   }
 
   std::mutex mutex_;

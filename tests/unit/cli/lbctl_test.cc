@@ -77,18 +77,106 @@ TEST_F(LbctlTest, VipUpdateNamesOnlyWhatItChanges) {
   EXPECT_NE(err_.find("--name"), std::string::npos) << err_;
 }
 
+TEST_F(LbctlTest, VipAddSendsHowFlowsAreTracked) {
+  EXPECT_EQ(
+      Lbctl({"vip", "add", "192.0.2.1:80", "--tracking", "none", "--window", "60", "--idle", "35",
+             "--flow-entries", "1024", "--slow-start", "30", "--real", "10.0.0.1,state=standby"}),
+      kDone);
+  EXPECT_EQ(lbd_.add_vip.vip().SerializeAsString(),
+            Read<v1::Vip>("{address: 192.0.2.1, port: 80, protocol: tcp, tracking: none,"
+                          " flows: {window_seconds: 60, idle_seconds: 35, entries: 1024},"
+                          " slow_start_seconds: 30,"
+                          " reals: [{address: 10.0.0.1, state: standby}]}")
+                .SerializeAsString());
+  EXPECT_EQ(Lbctl({"vip", "add", "192.0.2.1:80"}), kDone);
+  EXPECT_FALSE(lbd_.add_vip.vip().has_flows());
+}
+
+TEST_F(LbctlTest, VipUpdateKeepsTheFlowOptionsThatAreNotNamed) {
+  lbd_.vips = Read<v1::ListVipsResponse>(
+      "vips: [{address: 192.0.2.1, port: 80, protocol: tcp,"
+      " flows: {window_seconds: 60, entries: 4096}}]");
+  EXPECT_EQ(Lbctl({"vip", "update", "192.0.2.1:80", "--window", "120", "--idle", "90", "--tracking",
+                   "always", "--slow-start", "0"}),
+            kDone);
+  const auto& mask = lbd_.update_vip.update_mask();
+  EXPECT_EQ(std::vector<std::string>(mask.paths().begin(), mask.paths().end()),
+            (std::vector<std::string>{"tracking", "flows", "slow_start_seconds"}));
+  const v1::Flows& flows = lbd_.update_vip.vip().flows();
+  EXPECT_EQ(flows.window_seconds(), 120);
+  EXPECT_EQ(flows.idle_seconds(), 90);
+  EXPECT_EQ(flows.entries(), 4096);
+  EXPECT_EQ(lbd_.update_vip.vip().tracking(), v1::TRACKING_ALWAYS);
+  EXPECT_EQ(Lbctl({"vip", "update", "192.0.2.9:80", "--window", "120"}), kRefused);
+  EXPECT_EQ(err_, "lbctl: there is no VIP 192.0.2.9:80/tcp; see: lbctl vip list\n");
+}
+
 TEST_F(LbctlTest, RealCommandsSendWhatWasWritten) {
-  EXPECT_EQ(Lbctl({"real", "add", "192.0.2.1:80", "10.0.0.1", "--weight", "5", "--down"}), kDone);
+  EXPECT_EQ(
+      Lbctl({"real", "add", "192.0.2.1:80", "10.0.0.1", "--weight", "5", "--state", "standby"}),
+      kDone);
   EXPECT_EQ(lbd_.add_real.vip().address(), "192.0.2.1");
   EXPECT_EQ(lbd_.add_real.real().weight(), 5);
-  EXPECT_EQ(lbd_.add_real.real().admin_state(), v1::ADMIN_STATE_DOWN);
-  EXPECT_EQ(Lbctl({"real", "update", "192.0.2.1:80", "10.0.0.1", "--state", "up"}), kDone);
+  EXPECT_EQ(lbd_.add_real.real().state(), v1::REAL_STATE_STANDBY);
+  EXPECT_EQ(Lbctl({"real", "update", "192.0.2.1:80", "10.0.0.1", "--state", "down"}), kDone);
   ASSERT_EQ(lbd_.update_real.update_mask().paths_size(), 1);
-  EXPECT_EQ(lbd_.update_real.update_mask().paths(0), "admin_state");
-  EXPECT_EQ(lbd_.update_real.real().admin_state(), v1::ADMIN_STATE_UP);
+  EXPECT_EQ(lbd_.update_real.update_mask().paths(0), "state");
+  EXPECT_EQ(lbd_.update_real.real().state(), v1::REAL_STATE_DOWN);
   EXPECT_EQ(Lbctl({"real", "delete", "192.0.2.1:80", "10.0.0.1"}), kDone);
   EXPECT_EQ(lbd_.delete_real.address(), "10.0.0.1");
   EXPECT_EQ(out_, "deleted real 10.0.0.1 of 192.0.2.1:80/tcp\n");
+}
+
+TEST_F(LbctlTest, RealActivateChangesTheStateOnly) {
+  EXPECT_EQ(Lbctl({"real", "activate", "192.0.2.1:80", "10.0.0.1"}), kDone);
+  EXPECT_EQ(out_, "activated real 10.0.0.1 of 192.0.2.1:80/tcp\n");
+  ASSERT_EQ(lbd_.update_real.update_mask().paths_size(), 1);
+  EXPECT_EQ(lbd_.update_real.update_mask().paths(0), "state");
+  EXPECT_EQ(lbd_.update_real.real().state(), v1::REAL_STATE_ACTIVE);
+  EXPECT_EQ(Lbctl({"real", "activate", "192.0.2.1:80", "10.0.0.1", "-o", "json"}), kDone);
+  EXPECT_EQ(Json()["generation"], 7);
+}
+
+TEST_F(LbctlTest, FlowListSaysHowManyMoreThereAre) {
+  lbd_.flows = Read<v1::ListFlowsResponse>(R"(
+flows:
+  - {real: 10.0.0.1, slot: 1234, hash: 00c0ffee00, idle_seconds: 68}
+  - {real: 10.0.0.2, slot: 7, hash: "0123456789", ended: true}
+total: 2
+)");
+  EXPECT_EQ(Lbctl({"flow", "list", "192.0.2.1:80"}), kDone);
+  EXPECT_EQ(lbd_.list_flows.vip().address(), "192.0.2.1");
+  EXPECT_FALSE(lbd_.list_flows.has_limit());
+  EXPECT_EQ(out_,
+            "REAL       SLOT  HASH         IDLE  ENDED\n"
+            "10.0.0.1  1,234  00c0ffee00  1m 8s\n"
+            "10.0.0.2      7  0123456789     0s  yes\n");
+  lbd_.flows.set_total(3000);
+  EXPECT_EQ(Lbctl({"flow", "list", "192.0.2.1:80", "--limit", "2"}), kDone);
+  EXPECT_EQ(lbd_.list_flows.limit(), 2);
+  EXPECT_TRUE(out_.ends_with("2 of 3,000 flows; more with --limit\n")) << out_;
+  EXPECT_EQ(Lbctl({"flow", "list", "192.0.2.1:80", "-o", "json"}), kDone);
+  EXPECT_EQ(Json()["total"], 3000);
+  EXPECT_EQ(Json()["flows"][0]["ended"], false);
+  EXPECT_EQ(Json()["flows"][1]["hash"], "0123456789");
+}
+
+TEST_F(LbctlTest, FlowPurgeSaysHowMany) {
+  lbd_.purged.set_purged(1234);
+  EXPECT_EQ(Lbctl({"flow", "purge", "192.0.2.1:80"}), kDone);
+  EXPECT_EQ(lbd_.purge_flows.real(), "");
+  EXPECT_EQ(out_, "purged 1,234 flows of 192.0.2.1:80/tcp\n");
+  lbd_.purged.set_purged(1);
+  EXPECT_EQ(Lbctl({"flow", "purge", "192.0.2.1:80", "--real", "10.0.0.1"}), kDone);
+  EXPECT_EQ(lbd_.purge_flows.real(), "10.0.0.1");
+  EXPECT_EQ(out_, "purged 1 flow of real 10.0.0.1 of 192.0.2.1:80/tcp\n");
+  EXPECT_EQ(Lbctl({"flow", "purge", "192.0.2.1:80", "-o", "json"}), kDone);
+  EXPECT_EQ(Json()["purged"], 1);
+  lbd_.FailWith({grpc::StatusCode::NOT_FOUND, "no VIP 192.0.2.1:80/tcp"});
+  EXPECT_EQ(Lbctl({"flow", "purge", "192.0.2.1:80"}), kRefused);
+  EXPECT_EQ(Lbctl({"flow", "list", "192.0.2.1:80"}), kRefused);
+  EXPECT_EQ(err_, "lbctl: no VIP 192.0.2.1:80/tcp\n");
+  EXPECT_EQ(out_, "");
 }
 
 TEST_F(LbctlTest, DeletingIsIdempotentWhenAsked) {
@@ -112,16 +200,19 @@ vips:
     ring: {scheme: rendezvous}
     reals:
       - {address: 10.0.0.1}
-      - {address: 10.0.0.2, admin_state: down}
+      - {address: 10.0.0.2, state: down}
       - {address: 10.0.0.3, weight: 0}
       - {address: 10.0.0.4}
+      - {address: 10.0.0.5, state: standby}
+  - {address: 192.0.2.1, port: 80, reals: [{address: 10.0.0.1, state: draining}, {address: 10.0.0.2, state: standby}]}
   - {address: "2001:db8::1", any_port: true, protocol: udp, ring: {scheme: maglev, bits: 16}}
 )");
   lbd_.status = Read<v1::GetStatusResponse>("next_hops: [{real: 10.0.0.4, problem: no route}]");
   EXPECT_EQ(Lbctl({"vip", "list"}), kDone);
   EXPECT_EQ(out_,
             "VIP                    NAME  REALS  USABLE  RING\n"
-            "203.0.113.10:80/tcp    web       4       1  rendezvous\n"
+            "203.0.113.10:80/tcp    web       5       1  rendezvous\n"
+            "192.0.2.1:80/tcp                 2       1  rendezvous\n"
             "[2001:db8::1]:any/udp            0       0  maglev 2^16\n");
 }
 
@@ -137,21 +228,21 @@ TEST_F(LbctlTest, RealListGoesThroughAllVips) {
       "vips: [{address: 192.0.2.1, port: 80, protocol: tcp}, {address: 192.0.2.2, port: 80}]");
   lbd_.reals = Read<v1::ListRealsResponse>(R"(
 reals:
-  - {real: {address: 10.0.0.1}, slots: 12288, ring_slots: 16384}
-  - {real: {address: 10.0.0.2, weight: 0, admin_state: down}, ring_slots: 16384, next_hop_problem: no route}
+  - {real: {address: 10.0.0.1}, slots: 12288, ring_slots: 16384, flows: 1234}
+  - {real: {address: 10.0.0.2, weight: 0, state: draining}, ring_slots: 16384, next_hop_problem: no route}
 )");
   EXPECT_EQ(Lbctl({"real", "list"}), kDone);
   EXPECT_EQ(out_,
-            "VIP               ADDRESS   WEIGHT  STATE   SLOTS  SHARE  NEXT HOP\n"
-            "192.0.2.1:80/tcp  10.0.0.1     100  up     12,288  75.0%  ok\n"
-            "192.0.2.1:80/tcp  10.0.0.2       0  down        0   0.0%  no route\n"
-            "192.0.2.2:80/tcp  10.0.0.1     100  up     12,288  75.0%  ok\n"
-            "192.0.2.2:80/tcp  10.0.0.2       0  down        0   0.0%  no route\n");
+            "VIP               ADDRESS   WEIGHT  STATE      SLOTS  SHARE  FLOWS  NEXT HOP\n"
+            "192.0.2.1:80/tcp  10.0.0.1     100  active    12,288  75.0%  1,234  ok\n"
+            "192.0.2.1:80/tcp  10.0.0.2       0  draining       0   0.0%      0  no route\n"
+            "192.0.2.2:80/tcp  10.0.0.1     100  active    12,288  75.0%  1,234  ok\n"
+            "192.0.2.2:80/tcp  10.0.0.2       0  draining       0   0.0%      0  no route\n");
   EXPECT_EQ(Lbctl({"real", "list", "192.0.2.1:80", "-o", "json"}), kDone);
   EXPECT_EQ(lbd_.list_reals.vip().address(), "192.0.2.1");
   ASSERT_EQ(Json()["reals"].size(), 2);
   EXPECT_EQ(Json()["reals"][1]["vip"], "192.0.2.1:80/tcp");
-  EXPECT_EQ(Json()["reals"][1]["real"]["admin_state"], "down");
+  EXPECT_EQ(Json()["reals"][1]["real"]["state"], "draining");
   EXPECT_EQ(Json()["reals"][1]["slots"], 0);
 }
 
@@ -162,18 +253,48 @@ TEST_F(LbctlTest, VipShowIsOneVip) {
       "reals: [{real: {address: 10.0.0.1}, slots: 16384, ring_slots: 16384}]");
   EXPECT_EQ(Lbctl({"vip", "show", "192.0.2.1:80"}), kDone);
   EXPECT_EQ(out_,
-            "VIP    192.0.2.1:80/tcp\n"
-            "Name   web\n"
-            "Ring   rendezvous\n"
-            "Slots  16,384\n"
+            "VIP         192.0.2.1:80/tcp\n"
+            "Name        web\n"
+            "Ring        rendezvous\n"
+            "Slots       16,384\n"
+            "Tracking    auto\n"
+            "Flows       none\n"
+            "Slow start  -\n"
             "\n"
-            "ADDRESS   WEIGHT  STATE   SLOTS   SHARE  NEXT HOP\n"
-            "10.0.0.1     100  up     16,384  100.0%  ok\n");
+            "ADDRESS   WEIGHT  STATE    SLOTS   SHARE  FLOWS  NEXT HOP\n"
+            "10.0.0.1     100  active  16,384  100.0%      0  ok\n");
   EXPECT_EQ(Lbctl({"vip", "show", "192.0.2.1:80", "-o", "json"}), kDone);
   EXPECT_EQ(Json()["vip"]["name"], "web");
   EXPECT_EQ(Json()["reals"][0]["slots"], 16384);
   EXPECT_EQ(Lbctl({"vip", "show", "192.0.2.1:443"}), kRefused);
   EXPECT_EQ(err_, "lbctl: there is no VIP 192.0.2.1:443/tcp; see: lbctl vip list\n");
+}
+
+TEST_F(LbctlTest, VipShowSaysHowFlowsAreTracked) {
+  lbd_.vips = Read<v1::ListVipsResponse>(
+      "vips: [{address: 192.0.2.1, port: 80, protocol: tcp, tracking: always, slow_start_seconds: "
+      "90,"
+      " flows: {window_seconds: 60, idle_seconds: 600}}]");
+  lbd_.stats = Read<v1::GetStatsResponse>(R"(
+vips:
+  - {vip: {address: 192.0.2.2, port: 80, protocol: tcp}, tracking: {flows: 7, flow_capacity: 64}}
+  - vip: {address: 192.0.2.1, port: 80, protocol: tcp}
+    tracking: {slots: 16384, changing_slots: 1200, settling_slots: 5, flows: 1234, flow_capacity: 524288, flow_peak: 2000}
+)");
+  EXPECT_EQ(Lbctl({"vip", "show", "192.0.2.1:80"}), kDone);
+  EXPECT_EQ(out_.substr(0, out_.find("\n\n") + 1),
+            "VIP         192.0.2.1:80/tcp\n"
+            "Name        -\n"
+            "Ring        rendezvous\n"
+            "Slots       16,384, 1,200 changing, 5 settling\n"
+            "Tracking    always, window 1m 0s, idle 10m 0s\n"
+            "Flows       1,234 of 524,288 (peak 2,000)\n"
+            "Slow start  1m 30s\n");
+  EXPECT_EQ(Lbctl({"vip", "show", "192.0.2.1:80", "-o", "json"}), kDone);
+  EXPECT_EQ(Json()["vip"]["tracking"], "always");
+  EXPECT_EQ(Json()["vip"]["flows"]["window_seconds"], 60);
+  EXPECT_EQ(Json()["tracking"]["changing_slots"], 1200);
+  EXPECT_EQ(Json()["tracking"]["flow_peak"], 2000);
 }
 
 TEST_F(LbctlTest, StatusSaysWhatIsWrong) {
@@ -342,7 +463,7 @@ TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
     std::vector<const char*> words;
     const char* message;
   } kCases[] = {
-      {{}, "a command is missing: status, vip, real, config, stats, version, completion"},
+      {{}, "a command is missing: status, vip, real, flow, config, stats, version, completion"},
       {{"vip"}, "a command is missing: add, update, delete, list, show"},
       {{"vip", "lst"}, "unknown command \"lst\"; did you mean \"list\"?"},
       {{"frobnicate"}, "unknown command \"frobnicate\"; known: status, vip,"},
@@ -353,6 +474,19 @@ TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
       {{"real", "add", "192.0.2.1:80", "10.0.0.256"}, "10.0.0.256"},
       {{"real", "add", "192.0.2.1:80", "10.0.0.1", "--weight", "1000001"}, "0 to 1000000"},
       {{"real", "update", "192.0.2.1:80", "10.0.0.1"}, "--weight"},
+      {{"real", "update", "192.0.2.1:80", "10.0.0.1", "--state", "up"},
+       "{active,draining,down,standby}"},
+      {{"real", "drain", "192.0.2.1:80", "10.0.0.1", "--deadline", "0"}, "1 to 604800"},
+      {{"real", "drain", "192.0.2.1:80", "10.0.0.1", "--wait-timeout", "5"}, "requires --wait"},
+      {{"vip", "add", "192.0.2.1:80", "--tracking", "x"}, "{auto,always,none}"},
+      {{"vip", "add", "192.0.2.1:80", "--window", "0"}, "1 to 86400"},
+      {{"vip", "add", "192.0.2.1:80", "--idle", "34"}, "35 to 4200"},
+      {{"vip", "add", "192.0.2.1:80", "--flow-entries", "63"}, "64 to 33554432"},
+      {{"vip", "add", "192.0.2.1:80", "--slow-start", "3601"}, "0 to 3600"},
+      {{"flow"}, "a command is missing: list, purge"},
+      {{"flow", "list"}, "VIP is required"},
+      {{"flow", "list", "192.0.2.1:80", "--limit", "100001"}, "1 to 100000"},
+      {{"flow", "purge", "192.0.2.1:80", "--real", "x"}, "x"},
       {{"vip", "list", "-o", "xml"}, "{table,json,yaml}"},
       {{"config", "apply"}, "FILE is required"},
   };
@@ -379,6 +513,20 @@ TEST_F(LbctlTest, CompletionAsksTheServer) {
       Lbctl({"__complete", "--server", server_.c_str(), "real", "update", "192.0.2.1:80", ""}),
       kDone);
   EXPECT_EQ(out_, "10.0.0.1\n");
+  EXPECT_EQ(Lbctl({"__complete", "--server", server_.c_str(), "real", "drain", "192.0.2.1:80", ""}),
+            kDone);
+  EXPECT_EQ(out_, "10.0.0.1\n");
+  EXPECT_EQ(Lbctl({"__complete", "--server", server_.c_str(), "flow", "list", "198"}), kDone);
+  EXPECT_EQ(out_, "198.51.100.1:80/tcp\n");
+  EXPECT_EQ(Lbctl({"__complete", "--server", server_.c_str(), "flow", "purge", "192.0.2.1:80",
+                   "--real", ""}),
+            kDone);
+  EXPECT_EQ(out_, "10.0.0.1\n");
+  EXPECT_EQ(Lbctl({"__complete", "--server", server_.c_str(), "flow", "purge", "--real", ""}),
+            kDone);
+  EXPECT_EQ(out_, "");
+  EXPECT_EQ(Lbctl({"__complete", "real", "add", "x", "y", "--state", "d"}), kDone);
+  EXPECT_EQ(out_, "draining\ndown\n");
   EXPECT_EQ(Lbctl({"__complete", "real", "update", "x", "y", "--st"}), kDone);
   EXPECT_EQ(out_, "--state\n");
   EXPECT_EQ(Lbctl({"__complete", "-o", ""}), kDone);
@@ -393,6 +541,8 @@ TEST(ExitCodeTest, EveryCodeHasItsMeaning) {
   EXPECT_EQ(ToExitCode(FailedPrecondition("")), kRefused);
   EXPECT_EQ(ToExitCode(Unavailable("")), kUnreachable);
   EXPECT_EQ(ToExitCode(Status(absl::StatusCode::kDeadlineExceeded, "")), kUnreachable);
+  EXPECT_EQ(ToExitCode(Status(absl::StatusCode::kAborted, "")), kRefused);
+  EXPECT_EQ(ToExitCode(Status(absl::StatusCode::kCancelled, "")), kInterrupted);
   EXPECT_EQ(ToExitCode(Internal("")), kOther);
 }
 

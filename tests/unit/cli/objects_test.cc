@@ -39,22 +39,34 @@ TEST(ObjectsTest, ARealTakesItsOptionsBehindCommas) {
   ASSERT_TRUE(plain.ok());
   EXPECT_FALSE(plain->has_weight());
   EXPECT_EQ(WeightOf(*plain), 100);
-  EXPECT_TRUE(IsUp(*plain));
+  EXPECT_EQ(StateOf(*plain), v1::REAL_STATE_ACTIVE);
   const auto full = ParseReal("2001:db8::2,weight=0,state=down");
   ASSERT_TRUE(full.ok()) << full.status();
   EXPECT_EQ(full->address(), "2001:db8::2");
   EXPECT_TRUE(full->has_weight());
   EXPECT_EQ(WeightOf(*full), 0);
-  EXPECT_FALSE(IsUp(*full));
+  EXPECT_EQ(StateOf(*full), v1::REAL_STATE_DOWN);
+  EXPECT_EQ(ParseReal("10.0.0.1,state=standby")->state(), v1::REAL_STATE_STANDBY);
+}
+
+TEST(ObjectsTest, WhatAMessageLeavesOpenHasItsDefault) {
+  EXPECT_EQ(ToText(v1::REAL_STATE_UNSPECIFIED), "active");
+  EXPECT_EQ(ToText(v1::REAL_STATE_DRAINING), "draining");
+  EXPECT_EQ(ToText(v1::TRACKING_UNSPECIFIED), "auto");
+  EXPECT_EQ(ToText(v1::TRACKING_NONE), "none");
+}
+
+TEST(ObjectsTest, AStateOfANewerLbdIsANumber) {
+  EXPECT_EQ(ToText(static_cast<v1::RealState>(9)), "9");
 }
 
 TEST(ObjectsTest, ABadRealIsExplained) {
   EXPECT_EQ(Message(ParseReal("10.0.0.1,wieght=5").status()),
-            "\"wieght\": unknown; write a real as ADDRESS[,weight=N][,state=up|down]");
+            "\"wieght\": unknown; write a real as ADDRESS[,weight=N][,state=STATE]");
   EXPECT_EQ(Message(ParseReal("10.0.0.1,weight=1000001").status()),
             "weight: want 0..1000000, got \"1000001\"");
   EXPECT_EQ(Message(ParseReal("10.0.0.1,state=off").status()),
-            "state: want one of up, down, got \"off\"");
+            "state: want one of active, draining, down, standby, got \"off\"");
   EXPECT_FALSE(ParseReal("10.0.0").ok());
 }
 

@@ -50,7 +50,7 @@ encap:
   source_v4: 172.16.0.0/16
   source_v6: "100::/64"
 hash_key: 00112233445566778899001122334455
-limits: {vips: 16, reals: 64, ring_slots: 16384}
+limits: {vips: 16, reals: 64, ring_slots: 16384, flows: 4096}
 vips:
   - address: 203.0.113.10
     port: 80
@@ -63,7 +63,14 @@ vips:
       - address: 10.0.0.1
       - address: 10.0.0.2
         weight: 50
-        admin_state: down
+        state: draining
+        drain_seconds: 600
+    tracking: always
+    flows:
+      window_seconds: 60
+      idle_seconds: 90
+      entries: 1024
+    slow_start_seconds: 30
   - address: 2001:db8::1
     any_port: true
     protocol: udp
@@ -78,9 +85,16 @@ TEST(DocumentTest, EveryFieldIsRead) {
   EXPECT_EQ(config.encap().source_v6(), "100::/64");
   EXPECT_EQ(config.hash_key(), "00112233445566778899001122334455");
   EXPECT_EQ(config.limits().ring_slots(), 16384);
+  EXPECT_EQ(config.limits().flows(), 4096);
   ASSERT_EQ(config.vips_size(), 2);
   EXPECT_EQ(config.vips(0).ring().scheme(), v1::RING_SCHEME_MAGLEV);
-  EXPECT_EQ(config.vips(0).reals(1).admin_state(), v1::ADMIN_STATE_DOWN);
+  EXPECT_EQ(config.vips(0).reals(1).state(), v1::REAL_STATE_DRAINING);
+  EXPECT_EQ(config.vips(0).reals(1).drain_seconds(), 600);
+  EXPECT_EQ(config.vips(0).tracking(), v1::TRACKING_ALWAYS);
+  EXPECT_EQ(config.vips(0).flows().window_seconds(), 60);
+  EXPECT_EQ(config.vips(0).flows().idle_seconds(), 90);
+  EXPECT_EQ(config.vips(0).flows().entries(), 1024);
+  EXPECT_EQ(config.vips(0).slow_start_seconds(), 30);
   EXPECT_EQ(config.vips(1).address(), "2001:db8::1");
   EXPECT_TRUE(config.vips(1).any_port());
 }
@@ -158,8 +172,8 @@ lb.yaml:9:11: vips[0].port: want an integer 0..4294967295, got "80" in quotes; r
 lb.yaml:10:15: vips[0].protocol: want one of tcp, udp, got "icmp"
 lb.yaml:11:15: vips[0].any_port: want true or false, got "yes"
 lb.yaml:12:18: vips[0].ring.bits: want an integer 0..4294967295, got "heavy"
-lb.yaml:13:13: vips[0].reals[0]: want a mapping (address, weight, admin_state), got "10.0.0.1"
-lb.yaml:14:5: vips[0]: unknown field "hash_key"; known: address, port, any_port, protocol, name, ring, reals)");
+lb.yaml:13:13: vips[0].reals[0]: want a mapping (address, weight, state, drain_seconds), got "10.0.0.1"
+lb.yaml:14:5: vips[0]: unknown field "hash_key"; known: address, port, any_port, protocol, name, ring, reals, tracking, flows, slow_start_seconds)");
 }
 
 TEST(DocumentTest, ProblemsCarryPositionPathAndMessage) {
@@ -287,6 +301,7 @@ limits:
   vips: 16
   reals: 64
   ring_slots: 16384
+  flows: 4096
 vips:
   - address: 203.0.113.10
     port: 80
@@ -299,7 +314,14 @@ vips:
       - address: 10.0.0.1
       - address: 10.0.0.2
         weight: 50
-        admin_state: down
+        state: draining
+        drain_seconds: 600
+    tracking: always
+    flows:
+      window_seconds: 60
+      idle_seconds: 90
+      entries: 1024
+    slow_start_seconds: 30
   - address: "2001:db8::1"
     any_port: true
     protocol: udp
@@ -324,7 +346,7 @@ TEST(DocumentWriterTest, ScriptsSeeDefaultsToo) {
 }
 )");
   EXPECT_EQ(FormatJson(v1::Real(), Fields::kAll),
-            "{\n  \"address\": \"\",\n  \"admin_state\": \"unspecified\"\n}\n");
+            "{\n  \"address\": \"\",\n  \"state\": \"unspecified\"\n}\n");
 }
 
 TEST(DocumentWriterTest, WhatIsWrittenIsReadBack) {

@@ -38,9 +38,9 @@ model::Settings SettingsWith(std::string_view source_v4, std::string_view source
 }
 
 TEST(EncodeVipTest, BytesAreThoseOfTheAbi) {
-  const lb_vip entry =
-      EncodeVip(EncodeKey(Key("192.0.2.1:443/udp")),
-                {.k0 = 0x1122334455667788, .k1 = 0x99aabbccddeeff00}, 0x0123456789abcdef);
+  const lb_vip entry = EncodeVip(EncodeKey(Key("192.0.2.1:443/udp")),
+                                 {.k0 = 0x1122334455667788, .k1 = 0x99aabbccddeeff00},
+                                 0x0123456789abcdef, 0x0300000000000011);
   EXPECT_EQ(Hex(entry),
             "00000000000000000000ffffc0000201"  // ::ffff:192.0.2.1
             "01bb"                              // port 443, network order
@@ -50,7 +50,8 @@ TEST(EncodeVipTest, BytesAreThoseOfTheAbi) {
             "efcdab8967452301"  // place
             "8877665544332211"  // the flow key
             "00ffeeddccbbaa99"
-            "00000000000000000000000000000000");
+            "1100000000000003"  // its part of the flow table
+            "0000000000000000");
 }
 
 TEST(EncodeVipTest, AnyPortIsPortZero) {
@@ -77,6 +78,33 @@ TEST(EncodePlaceTest, ComesBackAsTheProgramReadsIt) {
   EXPECT_EQ(static_cast<uint32_t>(word), place.ring_start);
   EXPECT_EQ(word >> LB_PLACE_REAL_SHIFT & LB_PLACE_REAL_MASK, place.real_start);
   EXPECT_EQ(word >> LB_PLACE_BITS_SHIFT, 20u);
+}
+
+TEST(EncodePlaceTest, DecodesToWhatItWas) {
+  const Place place{.ring_start = 77 * 32, .real_start = 4000, .ring_bits = 17};
+  EXPECT_EQ(DecodePlace(EncodePlace(place)), place);
+}
+
+TEST(EncodeFlowPlaceTest, EachPartIsAtItsBits) {
+  EXPECT_EQ(EncodeFlowPlace({}), 0u);
+  EXPECT_EQ(EncodeFlowPlace({.start = 8, .bits = 3}), LB_FLOWS_USED | uint64_t{3} << 32 | 8);
+  EXPECT_EQ(EncodeFlowPlace({.start = 0, .bits = 0, .always = true}),
+            LB_FLOWS_USED | LB_FLOWS_ALWAYS);
+}
+
+TEST(EncodeFlowPlaceTest, DecodesToWhatItWas) {
+  for (const FlowPlace& place : {FlowPlace{}, FlowPlace{.start = 1 << 21, .bits = 22},
+                                 FlowPlace{.start = 64, .bits = 6, .always = true}}) {
+    EXPECT_EQ(DecodeFlowPlace(EncodeFlowPlace(place)), place);
+  }
+}
+
+TEST(DecodeKeyTest, OnlyVipsHaveAKey) {
+  for (const char* text : {"192.0.2.1:443/udp", "[2001:db8::1]:any/tcp"}) {
+    EXPECT_EQ(DecodeKey(EncodeVip(EncodeKey(Key(text)), {}, 0)), Key(text));
+  }
+  EXPECT_EQ(DecodeKey(EncodeVip(AddressKey(Ip("192.0.2.1")), {}, 0)), std::nullopt);
+  EXPECT_EQ(DecodeKey(lb_vip{}), std::nullopt);
 }
 
 TEST(EncodeRealTest, BytesOfAnIpv6RealAreThoseOfTheAbi) {

@@ -150,7 +150,7 @@ TEST_F(ChangeTest, DeleteVipNeedsTheVip) {
 }
 
 TEST_F(ChangeTest, AddRealAddsToItsVipOnly) {
-  const Real real{.address = kReal3, .weight = 50, .admin_state = AdminState::kDown};
+  const Real real{.address = kReal3, .weight = 50, .state = RealState::kDown};
   expected_.vips[0].reals.push_back(real);
   Expect(AddReal{.vip = kWeb, .real = real});
 }
@@ -185,8 +185,8 @@ TEST_F(ChangeTest, UpdateRealChangesWhatIsGivenOnly) {
   Expect(UpdateReal{.vip = kWeb, .address = kReal2, .weight = 0});
 
   expected_ = before_;
-  expected_.vips[0].reals[1].admin_state = AdminState::kDown;
-  Expect(UpdateReal{.vip = kWeb, .address = kReal2, .admin_state = AdminState::kDown});
+  expected_.vips[0].reals[1].state = RealState::kDown;
+  Expect(UpdateReal{.vip = kWeb, .address = kReal2, .state = RealState::kDown});
 
   expected_ = before_;
   Expect(UpdateReal{.vip = kWeb, .address = kReal2});

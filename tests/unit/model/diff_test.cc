@@ -69,9 +69,9 @@ TEST_F(DiffTest, NameAndRingOfAVip) {
 
 TEST_F(DiffTest, WeightAndStateOfAReal) {
   after_.vips[0].reals[0].weight = 50;
-  after_.vips[0].reals[1].admin_state = AdminState::kDown;
+  after_.vips[0].reals[1].state = RealState::kDown;
   EXPECT_THAT(Lines(), ElementsAre("~ 192.0.2.1:80/tcp real 10.0.0.1: weight 100 -> 50",
-                                   "~ 192.0.2.1:80/tcp real 10.0.0.2: admin_state up -> down"));
+                                   "~ 192.0.2.1:80/tcp real 10.0.0.2: state active -> down"));
 }
 
 TEST_F(DiffTest, OrderDoesNotMatter) {

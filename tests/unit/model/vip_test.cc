@@ -79,9 +79,9 @@ TEST(VipTest, FindsItsRealsByAddress) {
 }
 
 TEST(VipTest, RingGrowsWithTheNumberOfReals) {
-  constexpr std::pair<size_t, int> kSteps[] = {{0, 14},    {1, 14},   {64, 14},   {65, 16},
-                                               {256, 16},  {257, 18}, {1024, 18}, {1025, 20},
-                                               {4096, 20}, {8192, 20}};
+  constexpr std::pair<size_t, int> kSteps[] = {{0, 14},    {1, 14},    {64, 14},   {65, 15},
+                                               {128, 15},  {129, 16},  {256, 16},  {257, 17},
+                                               {1024, 18}, {1025, 19}, {4096, 20}, {8192, 20}};
   for (const auto& [reals, bits] : kSteps) {
     const Vip vip{.reals = std::vector<Real>(reals)};
     EXPECT_EQ(RingBits(vip), bits) << reals;
@@ -98,8 +98,13 @@ TEST(VipTest, EnumsHaveTheNamesOfTheConfiguration) {
   EXPECT_EQ(ToString(Protocol::kUdp), "udp");
   EXPECT_EQ(ToString(RingScheme::kRendezvous), "rendezvous");
   EXPECT_EQ(ToString(RingScheme::kMaglev), "maglev");
-  EXPECT_EQ(ToString(AdminState::kUp), "up");
-  EXPECT_EQ(ToString(AdminState::kDown), "down");
+  EXPECT_EQ(ToString(Tracking::kAuto), "auto");
+  EXPECT_EQ(ToString(Tracking::kAlways), "always");
+  EXPECT_EQ(ToString(Tracking::kNone), "none");
+  EXPECT_EQ(ToString(RealState::kActive), "active");
+  EXPECT_EQ(ToString(RealState::kDraining), "draining");
+  EXPECT_EQ(ToString(RealState::kDown), "down");
+  EXPECT_EQ(ToString(RealState::kStandby), "standby");
 }
 
 }  // namespace

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/dataplane/image.h"
+
+#include <bpf/bpf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include "lbd/base/unique_fd.h"
+#include "lbd/dataplane/grace_period.h"
+#include "lbd/model/flow_table.h"
+
+namespace lb::dataplane {
+namespace {
+
+StatusOr<std::vector<uint32_t>> MapIdsOf(uint32_t program_id) {
+  const UniqueFd program(bpf_prog_get_fd_by_id(program_id));
+  if (!program.valid()) return ErrnoStatus(errno, fmt::format("open program {}", program_id));
+  std::vector<uint32_t> ids(64);
+  bpf_prog_info info{};
+  info.nr_map_ids = ids.size();
+  info.map_ids = reinterpret_cast<uintptr_t>(ids.data());
+  uint32_t length = sizeof(info);
+  if (bpf_obj_get_info_by_fd(program.get(), &info, &length) != 0) {
+    return ErrnoStatus(errno, fmt::format("ask for program {}", program_id));
+  }
+  ids.resize(std::min<size_t>(info.nr_map_ids, ids.size()));
+  return ids;
+}
+
+// The constants of a program: the only map that is not one of the tables.
+StatusOr<lb_config> ReadConfig(uint32_t map_id) {
+  const UniqueFd map(bpf_map_get_fd_by_id(map_id));
+  bpf_map_info info{};
+  uint32_t length = sizeof(info);
+  if (!map.valid() || bpf_obj_get_info_by_fd(map.get(), &info, &length) != 0) {
+    return ErrnoStatus(errno, fmt::format("open BPF map {}", map_id));
+  }
+  if (!std::string_view(info.name).ends_with(".rodata")) return NotFound("not the constants");
+  std::vector<uint8_t> value(info.value_size);
+  const uint32_t zero = 0;
+  if (bpf_map_lookup_elem(map.get(), &zero, value.data()) != 0) {
+    return ErrnoStatus(errno, "read the constants of the program");
+  }
+  lb_config config{};
+  std::memcpy(&config, value.data(), std::min(value.size(), sizeof(config)));
+  if (value.size() != sizeof(config) || config.abi_version != LB_ABI_VERSION) {
+    return FailedPrecondition("its maps are those of another version");
+  }
+  return config;
+}
+
+template <typename T>
+std::span<T> Part(const MappedArray* map, size_t start, size_t count) {
+  const std::span<T> all = map->as<T>();
+  return start <= all.size() && count <= all.size() - start ? all.subspan(start, count)
+                                                            : std::span<T>();
+}
+
+}  // namespace
+
+StatusOr<Image> Image::Open(uint32_t program_id) {
+  LB_ASSIGN_OR_RETURN(const auto ids, MapIdsOf(program_id));
+  Image image;
+  std::optional<lb_config> config;
+  for (const uint32_t id : ids) {
+    if (auto constants = ReadConfig(id); constants.ok()) {
+      config = *constants;
+    } else if (constants.status().code() != absl::StatusCode::kNotFound) {
+      return constants.status();
+    } else {
+      LB_ASSIGN_OR_RETURN(MappedArray map, MappedArray::Open(id));
+      image.maps_.push_back(std::move(map));
+    }
+  }
+  if (!config) return FailedPrecondition("it has no constants");
+  image.fast_hash_ = config->fast_hash != 0;
+  LB_RETURN_IF_ERROR(image.Read());
+  return image;
+}
+
+const MappedArray* Image::Find(const std::string& name) const {
+  const auto it = std::ranges::find(maps_, name, &MappedArray::name);
+  return it == maps_.end() ? nullptr : &*it;
+}
+
+Status Image::Read() {
+  for (const char* name :
+       {"lb_vips", "lb_ring", "lb_ring_next", "lb_refused", "lb_reals", "lb_flows"}) {
+    if (Find(name) == nullptr) return FailedPrecondition(fmt::format("it has no map {}", name));
+  }
+  std::set<model::VipKey> seen;
+  for (const lb_vip& entry : Find("lb_vips")->as<lb_vip>()) {
+    const auto key = DecodeKey(entry);
+    // An entry that was being moved when the daemon died is there twice.
+    if (!key || !seen.insert(*key).second) continue;
+    VipImage vip{.key = *key,
+                 .flow_key = {entry.hash_k0, entry.hash_k1},
+                 .place = DecodePlace(entry.place),
+                 .flow_place = DecodeFlowPlace(entry.flows)};
+    const size_t slots = size_t{1} << vip.place.ring_bits;
+    vip.ring = Part<uint16_t>(Find("lb_ring"), vip.place.ring_start, slots);
+    vip.ring_next = Part<uint16_t>(Find("lb_ring_next"), vip.place.ring_start, slots);
+    vip.refused = Part<uint8_t>(Find("lb_refused"), vip.place.ring_start, slots);
+    vip.flows = Part<lb_flow_bucket>(Find("lb_flows"), vip.flow_place.start, vip.flow_place.size());
+    if (vip.ring.empty() || vip.ring_next.empty() || vip.refused.empty()) {
+      return FailedPrecondition(fmt::format("the ring of {} is out of bounds", key->ToString()));
+    }
+    if (vip.flow_place.exists() && vip.flows.empty()) {
+      return FailedPrecondition(fmt::format("the flows of {} are out of bounds", key->ToString()));
+    }
+    ReadReals(vip);
+    vips_.push_back(std::move(vip));
+  }
+  return OkStatus();
+}
+
+template <typename Change>
+void Image::ChangeFlows(Change change) {
+  for (lb_vip& entry : Find("lb_vips")->as<lb_vip>()) {
+    if (DecodeKey(entry)) change(std::atomic_ref<__u64>(entry.flows));
+  }
+}
+
+void Image::Freeze() {
+  ChangeFlows([](std::atomic_ref<__u64> flows) { flows |= LB_FLOWS_FROZEN; });
+  WaitForGracePeriod();
+}
+
+void Image::Thaw() {
+  ChangeFlows([](std::atomic_ref<__u64> flows) { flows &= ~LB_FLOWS_FROZEN; });
+}
+
+void Image::ReadReals(VipImage& vip) const {
+  for (size_t slot = 0; slot < vip.ring.size(); ++slot) {
+    vip.owners.insert(vip.ring[slot] & LB_RING_REAL_MASK);
+    if ((vip.ring[slot] & LB_RING_TRACK) != 0) vip.owners.insert(vip.ring_next[slot]);
+  }
+  vip.owners.erase(0);
+  std::set<uint16_t> numbers = vip.owners;
+  model::FlowTable(vip.flows).Visit(
+      [&](uint64_t entry) { numbers.insert(lb_flow_entry_real(entry)); });
+  numbers.erase(0);
+  const auto reals = Find("lb_reals")->as<lb_real>();
+  for (const uint16_t number : numbers) {
+    const size_t index = size_t{vip.place.real_start} + number;
+    if (index < reals.size()) vip.reals[number] = DecodeAddress(reals[index].address);
+  }
+}
+
+}  // namespace lb::dataplane

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lb/abi.h"
+#include "lbd/base/siphash.h"
+#include "lbd/base/status.h"
+#include "lbd/dataplane/encode.h"
+#include "lbd/dataplane/mapped_array.h"
+
+namespace lb::dataplane {
+
+// One VIP as a program forwards it.
+struct VipImage {
+  model::VipKey key;
+  HashKey flow_key;
+  Place place;
+  FlowPlace flow_place;
+  std::span<uint16_t> ring;
+  std::span<uint16_t> ring_next;
+  std::span<uint8_t> refused;
+  std::span<lb_flow_bucket> flows;
+  std::map<uint16_t, IpAddress> reals;  // by number: all that ring or flows name
+  std::set<uint16_t> owners;            // the numbers that the ring names
+};
+
+// What the maps of a loaded program say: all that the next program has to know to go on as this one
+// does. Views into maps that the program still writes to.
+class Image {
+ public:
+  // The maps of the program with this id. FAILED_PRECONDITION where they are of another ABI.
+  static StatusOr<Image> Open(uint32_t program_id);
+
+  const std::vector<VipImage>& vips() const { return vips_; }
+  bool fast_hash() const { return fast_hash_; }
+
+  // Keeps the program from recording flows, so that whoever takes over knows all: what nobody knows
+  // yet stays with the old owner of its slot meanwhile. Returns when every CPU does.
+  void Freeze();
+  void Thaw();
+
+ private:
+  const MappedArray* Find(const std::string& name) const;
+  Status Read();
+  template <typename Change>
+  void ChangeFlows(Change change);
+  void ReadReals(VipImage& vip) const;
+
+  std::vector<MappedArray> maps_;
+  std::vector<VipImage> vips_;
+  bool fast_hash_ = false;
+};
+
+}  // namespace lb::dataplane

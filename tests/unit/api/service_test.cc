@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every call over a real socket, to a controller whose data plane forwards nothing.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "lb/v1/load_balancer_service.grpc.pb.h"
+#include "lbd/api/server.h"
+#include "tests/support/fake_dataplane.h"
+#include "tests/unit/model/config_testing.h"
+
+namespace lb::api {
+namespace {
+
+using grpc::StatusCode;
+using model::Ip;
+using model::Key;
+using ::testing::HasSubstr;
+
+constexpr const char* kKey = "address: '192.0.2.1' port: 80 protocol: PROTOCOL_TCP";
+
+class ServiceTest : public ::testing::Test {
+ protected:
+  ServiceTest()
+      : directory_(fmt::format("{}lbd_service_test_{}", ::testing::TempDir(), getpid())),
+        address_("unix:" + directory_ + "/run/lbd.sock") {
+    auto plane = std::make_unique<testing::FakeDataplane>();
+    plane_ = plane.get();
+    plane_->next_hops = {{.real = Ip("10.0.0.1"), .hop = {}, .problem = "no route"}};
+    plane_->stats.vips = {
+        {.key = Key("192.0.2.1:80/tcp"),
+         .reals =
+             {{.address = Ip("10.0.0.1"), .counter = {5, 500}, .flows = 4, .leaving_slots = 2}},
+         .tracking = {.slots = 16384, .flows = 4, .flow_capacity = 64}}};
+    plane_->stats.verdicts = {{"forward", "tx", "Sent.", 5}};
+    plane_->flows = {{.slot = 3, .fingerprint = 0xabc, .real = Ip("10.0.0.1")},
+                     {.slot = 4, .fingerprint = 0xdef, .real = Ip("10.0.0.1")}};
+    controller_ = control::Controller::Create(std::move(plane)).value();
+    server_ = Server::Start(address_, *controller_, "1.2.3").value();
+    channel_ = grpc::CreateChannel(address_, grpc::InsecureChannelCredentials());
+    stub_ = v1::LoadBalancer::NewStub(channel_);
+  }
+  ~ServiceTest() override {
+    server_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
+  // The answer to a request in text format; `status_` is what the call said.
+  template <typename Response, typename Request>
+  Response Call(grpc::Status (v1::LoadBalancer::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                               Response*),
+                const std::string& text) {
+    Request request;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &request)) << text;
+    grpc::ClientContext context;
+    Response response;
+    status_ = ((*stub_).*method)(&context, request, &response);
+    return response;
+  }
+  void AddVip() {
+    Call(&v1::LoadBalancer::Stub::AddVip,
+         fmt::format("vip {{ {} reals {{ address: '10.0.0.1' }} }}", kKey));
+    ASSERT_TRUE(status_.ok()) << status_.error_message();
+  }
+
+  std::string directory_;
+  std::string address_;
+  testing::FakeDataplane* plane_;
+  std::unique_ptr<control::Controller> controller_;
+  std::unique_ptr<Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::LoadBalancer::Stub> stub_;
+  grpc::Status status_;
+};
+
+using Stub = v1::LoadBalancer::Stub;
+
+TEST_F(ServiceTest, TheSocketIsForOwnerAndGroup) {
+  struct stat info {};
+  ASSERT_EQ(stat((directory_ + "/run/lbd.sock").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0660u);
+}
+
+TEST_F(ServiceTest, ASecondServerOnTheSocketIsRefused) {
+  const auto second = Server::Start(address_, *controller_, "1");
+  EXPECT_FALSE(second.ok());
+  AddVip();  // the first still serves
+}
+
+TEST_F(ServiceTest, ADocumentBecomesTheConfigurationAndCanBeReadBack) {
+  const auto applied =
+      Call(&Stub::ApplyConfig, fmt::format("config {{ vips {{ {} name: 'web' }} }}", kKey));
+  ASSERT_TRUE(status_.ok()) << status_.error_message();
+  EXPECT_EQ(applied.generation(), 1u);
+  EXPECT_EQ(applied.changes(0), "+ 192.0.2.1:80/tcp (0 reals)");
+  const auto got = Call(&Stub::GetConfig, "");
+  EXPECT_EQ(got.generation(), 1u);
+  EXPECT_EQ(got.config().vips(0).name(), "web");
+  EXPECT_EQ(got.config().hash_key(), "");
+}
+
+TEST_F(ServiceTest, ValidateOnlyChangesNothing) {
+  Call(&Stub::ApplyConfig, fmt::format("config {{ vips {{ {} }} }} validate_only: true", kKey));
+  EXPECT_TRUE(status_.ok());
+  EXPECT_EQ(Call(&Stub::ListVips, "").vips_size(), 0);
+}
+
+TEST_F(ServiceTest, MistakesAreNamedWithTheirPath) {
+  Call(&Stub::ApplyConfig, "config { vips { address: 'x' port: 80 protocol: PROTOCOL_TCP } }");
+  EXPECT_EQ(status_.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status_.error_message(), HasSubstr("vips[0].address: \"x\""));
+  AddVip();
+  Call(&Stub::UpdateReal, fmt::format("vip {{ {} }} real {{ address: '10.0.0.1' weight: 1000001 }} "
+                                      "update_mask {{ paths: 'weight' }}",
+                                      kKey));
+  EXPECT_THAT(status_.error_message(),
+              HasSubstr("192.0.2.1:80/tcp.reals[0].weight: must be 0..1000000, got 1000001"));
+}
+
+TEST_F(ServiceTest, ARequestWithoutAConfigurationDeletesNothing) {
+  AddVip();
+  Call(&Stub::ApplyConfig, "");
+  EXPECT_EQ(status_.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status_.error_message(), "config: is required");
+  EXPECT_EQ(Call(&Stub::ListVips, "").vips_size(), 1);
+}
+
+TEST_F(ServiceTest, MessagesFitIntoHeaders) {
+  std::string vips;
+  const std::string odd(150, '%');
+  for (int i = 0; i < 60; ++i) vips += "vips { address: '" + odd + "' port: 80 } ";
+  Call(&Stub::ApplyConfig, "config { " + vips + " }");
+  EXPECT_EQ(status_.error_code(), StatusCode::INVALID_ARGUMENT) << status_.error_message();
+  EXPECT_THAT(status_.error_message(), ::testing::EndsWith("..."));
+}
+
+TEST_F(ServiceTest, LongListsOfProblemsAreCut) {
+  std::string vips;
+  for (int i = 0; i < 500; ++i) vips += "vips { address: 'x' port: 80 protocol: PROTOCOL_TCP } ";
+  Call(&Stub::ApplyConfig, "config { " + vips + " }");
+  EXPECT_EQ(status_.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(std::ranges::count(status_.error_message(), '\n'), 50);
+  EXPECT_THAT(status_.error_message(), HasSubstr("more problems"));
+}
+
+TEST_F(ServiceTest, VipsAndRealsComeChangeAndGo) {
+  AddVip();
+  Call(&Stub::AddVip, fmt::format("vip {{ {} }}", kKey));
+  EXPECT_EQ(status_.error_code(), StatusCode::ALREADY_EXISTS);
+  Call(&Stub::UpdateVip,
+       fmt::format(
+           "vip {{ {} name: 'n' tracking: TRACKING_ALWAYS }} update_mask {{ paths: 'name' }}",
+           kKey));
+  EXPECT_TRUE(status_.ok()) << status_.error_message();
+  auto vips = Call(&Stub::ListVips, "");
+  EXPECT_EQ(vips.vips(0).name(), "n");
+  EXPECT_EQ(vips.vips(0).tracking(), v1::TRACKING_AUTO);
+  Call(&Stub::AddReal, fmt::format("vip {{ {} }} real {{ address: '10.0.0.2' }}", kKey));
+  EXPECT_TRUE(status_.ok());
+  Call(&Stub::DeleteReal, fmt::format("vip {{ {} }} address: '10.0.0.3'", kKey));
+  EXPECT_EQ(status_.error_code(), StatusCode::NOT_FOUND);
+  Call(&Stub::DeleteReal, fmt::format("vip {{ {} }} address: '10.0.0.2'", kKey));
+  EXPECT_TRUE(status_.ok());
+  EXPECT_EQ(Call(&Stub::ListVips, "").vips(0).reals_size(), 1);
+  Call(&Stub::DeleteVip, fmt::format("vip {{ {} }}", kKey));
+  EXPECT_TRUE(status_.ok());
+  Call(&Stub::DeleteVip, fmt::format("vip {{ {} }}", kKey));
+  EXPECT_EQ(status_.error_code(), StatusCode::NOT_FOUND);
+}
+
+TEST_F(ServiceTest, RealsShowWhatTheyLeadTo) {
+  AddVip();
+  const auto reals = Call(&Stub::ListReals, fmt::format("vip {{ {} }}", kKey));
+  ASSERT_EQ(reals.reals_size(), 1);
+  EXPECT_EQ(reals.reals(0).slots(), 16384u);
+  EXPECT_EQ(reals.reals(0).ring_slots(), 16384u);
+  EXPECT_EQ(reals.reals(0).next_hop_problem(), "no route");
+  EXPECT_EQ(reals.reals(0).flows(), 4u);
+  EXPECT_EQ(reals.reals(0).leaving_slots(), 2u);
+}
+
+TEST_F(ServiceTest, StatusSaysWhatIsWrong) {
+  AddVip();
+  const auto status = Call(&Stub::GetStatus, "");
+  EXPECT_EQ(status.version(), "1.2.3");
+  EXPECT_EQ(status.generation(), 1u);
+  EXPECT_EQ(status.vips(), 1u);
+  EXPECT_EQ(status.reals(), 1u);
+  EXPECT_EQ(status.map_bytes(), 4096u);
+  EXPECT_GT(status.resident_bytes(), 1u << 20);
+  EXPECT_EQ(status.attachments(0).interface(), "eth0");
+  EXPECT_EQ(status.next_hops(0).problem(), "no route");
+  EXPECT_EQ(status.warnings(0), "a warning");
+  EXPECT_THAT(status.warnings(1), HasSubstr("interfaces is empty"));
+  EXPECT_THAT(status.warnings(2), HasSubstr("hash_key is not set"));
+}
+
+TEST_F(ServiceTest, StatsAreThoseOfTheDataPlane) {
+  AddVip();
+  const auto stats = Call(&Stub::GetStats, "");
+  EXPECT_EQ(stats.vips(0).total().packets(), 5u);
+  EXPECT_EQ(stats.vips(0).reals(0).counter().bytes(), 500u);
+  EXPECT_EQ(stats.vips(0).tracking().flow_capacity(), 64u);
+  EXPECT_EQ(stats.verdicts(0).verdict(), "forward");
+}
+
+TEST_F(ServiceTest, FlowsAreListedAndPurged) {
+  Call(&Stub::ListFlows, fmt::format("vip {{ {} }}", kKey));
+  EXPECT_EQ(status_.error_code(), StatusCode::NOT_FOUND);
+  AddVip();
+  const auto flows = Call(&Stub::ListFlows, fmt::format("vip {{ {} }} limit: 1", kKey));
+  ASSERT_EQ(flows.flows_size(), 1);
+  EXPECT_EQ(flows.total(), 4u);
+  EXPECT_EQ(flows.flows(0).hash(), "0000000abc");
+  Call(&Stub::ListFlows, fmt::format("vip {{ {} }} limit: 0", kKey));
+  EXPECT_EQ(status_.error_message(), "limit: must be 1..100000, got 0");
+  Call(&Stub::PurgeFlows, fmt::format("vip {{ {} }} real: '10.0.0.9'", kKey));
+  EXPECT_EQ(status_.error_code(), StatusCode::NOT_FOUND);
+  EXPECT_EQ(Call(&Stub::PurgeFlows, fmt::format("vip {{ {} }} real: '10.0.0.1'", kKey)).purged(),
+            3u);
+  EXPECT_EQ(plane_->purged().size(), 1u);
+}
+
+TEST_F(ServiceTest, WhatTheDataPlaneRefusesIsSaid) {
+  plane_->AnswerWith(FailedPrecondition("eth0 is down"));
+  Call(&Stub::AddVip, fmt::format("vip {{ {} }}", kKey));
+  EXPECT_EQ(status_.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(status_.error_message(), "eth0 is down");
+}
+
+// By name and in bytes, as tools call them that know no more of lbd.
+class WellKnownServiceTest : public ServiceTest {
+ protected:
+  // The first answer of a method to one request; what fails is told by an empty answer.
+  std::string Ask(const std::string& method, const std::string& request) {
+    grpc::GenericStub stub(channel_);
+    grpc::CompletionQueue queue;
+    grpc::ClientContext context;
+    const auto call = stub.PrepareCall(&context, method, &queue);
+    const auto done = [&] {
+      void* tag = nullptr;
+      bool ok = false;
+      return queue.Next(&tag, &ok) && ok;
+    };
+    const grpc::Slice slice(request);
+    const grpc::ByteBuffer in(&slice, 1);
+    grpc::ByteBuffer out;
+    call->StartCall(nullptr);
+    if (!done()) return "";
+    call->WriteLast(in, grpc::WriteOptions(), nullptr);
+    if (!done()) return "";
+    call->Read(&out, nullptr);
+    if (!done()) return "";
+    std::vector<grpc::Slice> slices;
+    if (!out.Dump(&slices).ok()) return "";
+    std::string answer;
+    for (const grpc::Slice& part : slices) answer.append(part.begin(), part.end());
+    context.TryCancel();
+    return answer;
+  }
+};
+
+TEST_F(WellKnownServiceTest, HealthIsServing) {
+  EXPECT_EQ(Ask("/grpc.health.v1.Health/Check", ""), "\x08\x01");  // status: SERVING
+}
+
+TEST_F(WellKnownServiceTest, ReflectionNamesTheService) {
+  EXPECT_THAT(Ask("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "\x3a\x01*"),
+              HasSubstr("lb.v1.LoadBalancer"));
+}
+
+}  // namespace
+}  // namespace lb::api
