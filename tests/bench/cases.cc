@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "lbd/model/ring_builder.h"
@@ -25,8 +26,12 @@ constexpr Case kCases[] = {
     {.name = "tcp6_100k", .flows = 100'000, .v6 = true},
     {.name = "udp4_100k", .flows = 100'000, .protocol = model::Protocol::kUdp},
     {.name = "synflood", .flows = kRandomSources, .tcp_flags = 0x02},
+    {.name = "always_1m", .flows = 1'000'000, .tracking = model::Tracking::kAlways},
     {.name = "pass", .flows = 100'000, .verdict = LB_NOT_VIP},
 };
+
+// Room for the tracked flows of a case: a quarter of it is used, as README.md advises.
+uint32_t FlowEntries(const Case& c) { return std::bit_ceil(3 * c.flows); }
 
 // VIP `number`, 0..63; the generator adds it to the last byte.
 model::VipKey VipOf(const Case& c, uint32_t number) {
@@ -49,10 +54,17 @@ const Case* FindCase(std::string_view name) {
   return found == std::end(kCases) ? nullptr : &*found;
 }
 
+model::Settings SettingsOf(const Case& c) {
+  model::Settings settings;
+  if (c.tracking == model::Tracking::kAlways) settings.limits.flows = FlowEntries(c);
+  return settings;
+}
+
 std::vector<dataplane::Service> ServicesOf(const Case& c) {
   std::vector<dataplane::Service> services;
   for (uint32_t i = 0; i < c.vips; ++i) {
-    model::Vip vip{.key = VipOf(c, i)};
+    model::Vip vip{.key = VipOf(c, i), .tracking = c.tracking};
+    if (c.tracking == model::Tracking::kAlways) vip.flows.entries = FlowEntries(c);
     std::vector<model::RingMember> members;
     for (int real = 1; real <= kReals; ++real) {
       const IpAddress address = c.v6 ? testing::Real6(real) : testing::Real4(real);

@@ -20,7 +20,8 @@ struct Case {
   uint32_t vips = 1;   // a power of two, at most 64; the flows are spread over them
   bool v6 = false;     // packets and reals
   model::Protocol protocol = model::Protocol::kTcp;
-  uint8_t tcp_flags = 0x10;         // ACK
+  uint8_t tcp_flags = 0x10;  // ACK
+  model::Tracking tracking = model::Tracking::kAuto;
   lb_verdict verdict = LB_FORWARD;  // of every packet
 };
 
@@ -29,6 +30,7 @@ inline constexpr uint32_t kRandomSources = 0;
 std::span<const Case> Cases();
 const Case* FindCase(std::string_view name);
 
+model::Settings SettingsOf(const Case& c);
 std::vector<dataplane::Service> ServicesOf(const Case& c);
 testing::Bytes FrameOf(const Case& c);
 // What the programs in tests/bench/bpf make such traffic of; not yet where to.

@@ -42,7 +42,7 @@ StatusOr<Contenders> Contenders::Load(const Case& c, const dataplane::NextHop& h
   self.ipip_->rodata->bench_outer_v6 = c.v6;
   if (bench_ipip_bpf::load(self.ipip_.get()) != 0) return ErrnoStatus(errno, "load bench_ipip");
 
-  LB_ASSIGN_OR_RETURN(self.forwarder_, dataplane::Forwarder::Create(model::Settings()));
+  LB_ASSIGN_OR_RETURN(self.forwarder_, dataplane::Forwarder::Create(SettingsOf(c)));
   const std::vector<dataplane::Service> services = ServicesOf(c);
   std::map<IpAddress, dataplane::NextHop> hops;
   for (const dataplane::Service& service : services) {
@@ -77,6 +77,13 @@ Effect Contenders::expected(Contender contender) const {
       return case_.verdict == LB_FORWARD ? encapsulated : Effect{XDP_PASS, untouched.length};
   }
   return {};
+}
+
+uint64_t Contenders::Tracked() const {
+  forwarder_->Sweep();
+  uint64_t flows = 0;
+  for (const auto& vip : forwarder_->ReadVipCounters()) flows += vip.tracking.flows;
+  return flows;
 }
 
 }  // namespace lb::bench

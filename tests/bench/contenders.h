@@ -9,6 +9,7 @@
 #include "lbd/base/status.h"
 #include "lbd/dataplane/forwarder.h"
 #include "tests/bench/cases.h"
+#include "tests/bench/wrapper.h"
 
 struct bench_ipip_bpf;
 struct bench_xdp_tx_bpf;
@@ -20,14 +21,6 @@ enum class Contender { kXdpTx, kIpip, kLbd };
 inline constexpr std::array kContenders{Contender::kXdpTx, Contender::kIpip, Contender::kLbd};
 std::string_view ToString(Contender contender);
 
-// What a program makes of every packet.
-struct Effect {
-  uint32_t action = 0;  // XDP_*
-  uint32_t length = 0;  // of the frame
-
-  bool operator==(const Effect&) const = default;
-};
-
 // All contenders, loaded for one case.
 class Contenders {
  public:
@@ -38,6 +31,8 @@ class Contenders {
   Effect expected(Contender contender) const;
   // Packets to which lbd gave the verdict of the case.
   uint64_t counted() const { return forwarder_->ReadVerdicts()[case_.verdict]; }
+  // Flows that lbd's flow table knows.
+  uint64_t Tracked() const;
 
  private:
   struct Destroy {

@@ -11,6 +11,7 @@
 #include "tests/bench/cpus.h"
 #include "tests/bench/live_run.h"
 #include "tests/bench/result.h"
+#include "tests/bench/table_run.h"
 #include "tests/bench/test_run.h"
 
 namespace lb::bench {
@@ -27,6 +28,7 @@ outer header around every packet. tests/bench/README.md says how to read it.
   --case NAME   only this case; may be given again
   --runs N      runs per case, at least 9 (default 9)
   --quick       3 runs: shows that it works; no figures to quote
+  --tables      what remembering every flow costs, by kind of table
   --live        over a veth pair, from a sender in a network namespace
   --json        one JSON object per line
   --list        the names of the cases
@@ -36,6 +38,7 @@ struct Options {
   std::vector<const Case*> cases;
   int runs = kMinRuns;
   bool live = false;
+  bool tables = false;
   bool json = false;
 
   Table table() const { return live ? Table::kLive : Table::kTestRun; }
@@ -50,10 +53,23 @@ void Print(const std::vector<Result>& results, const Options& options) {
   std::fflush(stdout);
 }
 
+Status RunTables(const Options& options) {
+  if (!options.json) fmt::print("{}\n", TableHead());
+  for (const uint32_t flows : {1'000u, 100'000u, 1'000'000u}) {
+    LB_ASSIGN_OR_RETURN(const auto results, MeasureTables(flows, options.runs));
+    for (const TableResult& result : results) {
+      fmt::print("{}\n", options.json ? ToJson(result.time) : TableRow(result, results.front()));
+    }
+    std::fflush(stdout);
+  }
+  return OkStatus();
+}
+
 Status Run(const Options& options) {
   const std::vector<int> cpus = AllowedCpus();
   if (options.live && cpus.size() < 2) return FailedPrecondition("a live run needs two CPUs");
   LB_RETURN_IF_ERROR(PinToCpu(0, cpus.front()));
+  if (options.tables) return RunTables(options);
   if (!options.json) fmt::print("{}\n", Head(options.table()));
   for (const Case* c : options.cases) {
     const auto results = options.live ? MeasureLive(*c, options.runs, cpus.back())
@@ -70,11 +86,15 @@ int Usage(const std::string& problem) {
 }
 
 int Main(int argc, char** argv) {
-  constexpr option kOptions[] = {
-      {"case", required_argument, nullptr, 'c'}, {"runs", required_argument, nullptr, 'r'},
-      {"quick", no_argument, nullptr, 'q'},      {"live", no_argument, nullptr, 'l'},
-      {"json", no_argument, nullptr, 'j'},       {"list", no_argument, nullptr, 'n'},
-      {"help", no_argument, nullptr, 'h'},       {}};
+  constexpr option kOptions[] = {{"case", required_argument, nullptr, 'c'},
+                                 {"runs", required_argument, nullptr, 'r'},
+                                 {"quick", no_argument, nullptr, 'q'},
+                                 {"live", no_argument, nullptr, 'l'},
+                                 {"json", no_argument, nullptr, 'j'},
+                                 {"list", no_argument, nullptr, 'n'},
+                                 {"tables", no_argument, nullptr, 't'},
+                                 {"help", no_argument, nullptr, 'h'},
+                                 {}};
   Options options;
   for (int key; (key = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
     switch (key) {
@@ -98,6 +118,9 @@ int Main(int argc, char** argv) {
         break;
       case 'l':
         options.live = true;
+        break;
+      case 't':
+        options.tables = true;
         break;
       case 'j':
         options.json = true;

@@ -1,82 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/bench/test_run.h"
 
-#include <bpf/bpf.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
-#include <ctime>
-#include <memory>
 
-#include "bench_wrapper.skel.h"
 #include "tests/bench/contenders.h"
+#include "tests/bench/wrapper.h"
 
 namespace lb::bench {
 namespace {
 
-constexpr uint32_t kBurst = 100'000;  // packets of one system call
 constexpr int kBurstsPerRun = 5;
-constexpr uint32_t kWarmUp = 200'000;  // packets at least
 // The interface that test runs arrive on: loopback.
 constexpr int kIngressInterface = 1;
-
-double ThreadCpuNs() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
-// The wrapper, and in front of what it runs.
-class Wrapper {
- public:
-  static StatusOr<Wrapper> Load(const Case& c) {
-    Wrapper self;
-    self.frame_ = FrameOf(c);
-    self.skeleton_.reset(bench_wrapper_bpf::open());
-    if (self.skeleton_ == nullptr) return ErrnoStatus(errno, "open bench_wrapper");
-    self.skeleton_->rodata->bench_traffic = TrafficOf(c);
-    if (bench_wrapper_bpf::load(self.skeleton_.get()) != 0) {
-      return ErrnoStatus(errno, "load bench_wrapper");
-    }
-    self.state().random = 0x9e3779b97f4a7c15;
-    return self;
-  }
-
-  bench_state& state() { return skeleton_->bss->bench_state; }
-
-  // The CPU time of `packets` packets, all of which must have this effect.
-  StatusOr<double> Run(int program_fd, const Effect& expected, uint32_t packets) {
-    const uint32_t slot = 0;
-    const int slots = bpf_map__fd(skeleton_->maps.bench_measured);
-    if (bpf_map_update_elem(slots, &slot, &program_fd, BPF_ANY) != 0) {
-      return ErrnoStatus(errno, "put a program behind the wrapper");
-    }
-    std::array<uint8_t, 256> out;
-    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame_.data(), .data_out = out.data(),
-                .data_size_in = static_cast<uint32_t>(frame_.size()),
-                .data_size_out = static_cast<uint32_t>(out.size()),
-                .repeat = static_cast<int>(packets));
-    const double start = ThreadCpuNs();
-    const int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.bench_wrapper), &run);
-    const double ns = ThreadCpuNs() - start;
-    if (error != 0) return ErrnoStatus(-error, "BPF_PROG_TEST_RUN");
-    if (const Effect effect{run.retval, run.data_size_out}; effect != expected) {
-      return Internal(fmt::format("action {} and {} bytes, not action {} and {} bytes",
-                                  effect.action, effect.length, expected.action, expected.length));
-    }
-    return ns;
-  }
-
- private:
-  struct Destroy {
-    void operator()(bench_wrapper_bpf* skeleton) const { bench_wrapper_bpf::destroy(skeleton); }
-  };
-
-  testing::Bytes frame_;
-  std::unique_ptr<bench_wrapper_bpf, Destroy> skeleton_;
-};
 
 StatusOr<double> RunContender(Wrapper& wrapper, const Contenders& contenders, Contender contender,
                               uint32_t packets) {
@@ -100,15 +37,12 @@ Status CheckEffects(Wrapper& wrapper, const Contenders& contenders) {
   return OkStatus();
 }
 
-// Every flow once, in sequence.
-Status WarmUp(Wrapper& wrapper, const Contenders& contenders, const Case& c) {
-  wrapper.state().in_sequence = 1;
-  const uint32_t packets = std::max(c.flows, kWarmUp);
-  for (uint32_t sent = 0; sent < packets; sent += kBurst) {
-    LB_RETURN_IF_ERROR(RunContender(wrapper, contenders, Contender::kLbd, kBurst).status());
-  }
-  wrapper.state().in_sequence = 0;
-  return OkStatus();
+// Where all flows are recorded they are, and nowhere else is any.
+Status CheckTracking(const Contenders& contenders, const Case& c) {
+  const uint64_t tracked = contenders.Tracked();
+  const bool always = c.tracking == model::Tracking::kAlways;
+  if (always ? tracked >= c.flows * 0.99 : tracked == 0) return OkStatus();
+  return Internal(fmt::format("{} flows are tracked", tracked));
 }
 
 }  // namespace
@@ -121,7 +55,9 @@ StatusOr<std::vector<Result>> MeasureByTestRun(const Case& c, int runs) {
   LB_ASSIGN_OR_RETURN(const Contenders contenders, Contenders::Load(c, hop));
   LB_ASSIGN_OR_RETURN(Wrapper wrapper, Wrapper::Load(c));
   LB_RETURN_IF_ERROR(CheckEffects(wrapper, contenders));
-  LB_RETURN_IF_ERROR(WarmUp(wrapper, contenders, c));
+  LB_RETURN_IF_ERROR(wrapper.RunEveryFlow([&](uint32_t packets) {
+    return RunContender(wrapper, contenders, Contender::kLbd, packets).status();
+  }));
 
   std::array<std::vector<double>, kContenders.size()> ns;
   for (int run = 0; run < runs; ++run) {
@@ -129,12 +65,13 @@ StatusOr<std::vector<Result>> MeasureByTestRun(const Case& c, int runs) {
     for (int burst = 0; burst < kBurstsPerRun; ++burst) {
       for (size_t i = 0; i < kContenders.size(); ++i) {
         LB_ASSIGN_OR_RETURN(const double value,
-                            RunContender(wrapper, contenders, kContenders[i], kBurst));
+                            RunContender(wrapper, contenders, kContenders[i], Wrapper::kBurst));
         bursts[i].push_back(value);
       }
     }
     for (size_t i = 0; i < kContenders.size(); ++i) ns[i].push_back(Median(bursts[i]));
   }
+  LB_RETURN_IF_ERROR(CheckTracking(contenders, c));
   std::vector<Result> results;
   for (size_t i = 0; i < kContenders.size(); ++i) {
     results.push_back(Summarize(c.name, ToString(kContenders[i]), ns[i]));

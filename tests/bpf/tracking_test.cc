@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "lb/flow_table.h"
+#include "lbd/model/ring_builder.h"
 #include "tests/bpf/balancer.h"
 #include "tests/bpf/reference_hash.h"
 
@@ -104,6 +106,26 @@ TEST_P(TcpTrackingTest, StableSlotsNeedNoTable) {
   EXPECT_FALSE(balancer_.HasFlows());
   EXPECT_EQ(Stats().flow_capacity, 0u);
   EXPECT_FALSE(balancer_.forwarder().needs_sweep());
+}
+
+TEST_P(TcpTrackingTest, SynFloodTakesNoEntryOnStableSlots) {
+  constexpr uint32_t kFlood = 20'000;
+  const auto flood = [&](uint32_t first) {
+    for (uint32_t flow = first; flow < first + kFlood; ++flow) Send(flow, kSyn);
+  };
+  Serve(AllTo({kA, kB}, kA));
+  flood(0);
+  EXPECT_FALSE(balancer_.HasFlows());
+  Service change = AllTo({kA, kB}, kA);
+  model::Ring ring = *change.ring;
+  std::fill_n(ring.begin(), 3, uint16_t{2});  // 3 of 256 slots
+  change.ring = std::make_shared<const model::Ring>(ring);
+  Serve(change);
+  flood(kFlood);
+  const auto flows = Flows();
+  EXPECT_GT(flows.size(), kFlood * 2 / 256);
+  EXPECT_LT(flows.size(), kFlood * 4 / 256);
+  for (const dataplane::TrackedFlow& flow : flows) EXPECT_LT(flow.slot, 3u);
 }
 
 TEST_P(TcpTrackingTest, ChangingSlotsKeepConnectionsAndGiveNewOnesToTheNextOwner) {
@@ -380,6 +402,47 @@ TEST_P(TcpTrackingTest, AlwaysMakesRoomByTheOldest) {
   const auto flows = Flows();
   EXPECT_GE(std::ranges::count_if(flows, [](const auto& f) { return f.fingerprint != 0x12345; }),
             ptrdiff_t{kFlows - 5});
+}
+
+// The rings of which health decides, as the daemon builds them.
+Service WithHealth(const model::VipKey& key, const std::vector<RealState>& states) {
+  Service service{.vip = {.key = key}, .ring = nullptr};
+  std::vector<model::RingMember> members;
+  for (size_t i = 0; i < states.size(); ++i) {
+    service.vip.reals.push_back({.address = Real4(static_cast<int>(i + 1)), .state = states[i]});
+    members.push_back({.address = service.vip.reals.back().address,
+                       .weight = 100,
+                       .usable = states[i] == RealState::kActive});
+  }
+  const auto& builder = model::GetRingBuilder(model::RingScheme::kRendezvous);
+  service.ring = std::make_shared<const model::Ring>(
+      model::OverlayHealth(builder.BuildPrimary(members, 10), members));
+  return service;
+}
+
+TEST_P(TcpTrackingTest, DecisionsDoNotDependOnTheHistoryOfFlaps) {
+  std::mt19937 random(7);
+  std::vector<RealState> states(8, RealState::kActive);
+  for (int flap = 0; flap < 40; ++flap) {
+    states[random() % states.size()] = random() % 2 == 0 ? RealState::kDown : RealState::kActive;
+    Serve(WithHealth(vip_, states));
+    if (flap % 3 == 0) PassAndSweep(random() % (2 * kWindow));
+  }
+  states.back() = RealState::kActive;
+  Serve(WithHealth(vip_, states));
+  Balancer newcomer;
+  newcomer.Serve({WithHealth(vip_, states)});
+  const auto of_newcomer = [&](uint32_t flow, uint8_t flags) {
+    return RealOf(newcomer.SendFast(Flow(flow, vip_, flags)).out);
+  };
+  // New connections at once, the rest when all windows are over.
+  for (uint32_t flow = 0; flow < 2000; ++flow) {
+    ASSERT_EQ(Send(flow, kSyn), of_newcomer(flow, kSyn)) << flow;
+  }
+  balancer_.Settle();
+  for (uint32_t flow = 0; flow < 2000; ++flow) {
+    ASSERT_EQ(Send(flow, kAck), of_newcomer(flow, kAck)) << flow;
+  }
 }
 
 TEST_P(TcpTrackingTest, MaglevImpliesAlways) {

@@ -66,8 +66,9 @@ enum lb_verdict {
  */
 #define LB_FLOWS_BITS_SHIFT 32
 #define LB_FLOWS_BITS_MASK 0x3f
-#define LB_FLOWS_USED (1ULL << 40)   /* there is one */
-#define LB_FLOWS_ALWAYS (1ULL << 41) /* every flow is recorded, and the oldest makes room */
+#define LB_FLOWS_USED (1ULL << 40) /* there is one */
+#define LB_FLOWS_ALWAYS \
+	(1ULL << 41) /* every flow is recorded, and where a bucket is full one makes room */
 #define LB_FLOWS_FROZEN (1ULL << 42) /* nothing is recorded: another program takes over */
 
 /* lb_vips: a two-choice hash table; an entry is at lb_vip_slot(..., 0) or at lb_vip_slot(..., 1).

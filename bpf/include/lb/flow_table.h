@@ -79,6 +79,12 @@ LB_INLINE __u32 lb_flow_entry_age(__u64 entry, __u32 tick)
 	return age > LB_FLOW_MAX_AGE ? 0 : age;
 }
 
+/* Which entry of a bucket goes first: one that has ended, else the oldest. */
+LB_INLINE __u32 lb_flow_entry_rank(__u64 entry, __u32 tick)
+{
+	return (__u32)(entry & LB_FLOW_ENDED) + lb_flow_entry_age(entry, tick);
+}
+
 LB_INLINE int lb_flow_swap(__u64 *entry, __u64 before, __u64 after)
 {
 	return __sync_val_compare_and_swap(entry, before, after) == before;
@@ -97,13 +103,13 @@ LB_INLINE int lb_flow_find(const struct lb_flow_bucket *bucket, __u64 fingerprin
 }
 
 /*
- * Records an absent flow; 0 where the bucket is full, unless the oldest may go. Also 0 where
+ * Records an absent flow; 0 where the bucket is full, unless another may go for it. Also 0 where
  * another CPU was faster: perhaps it recorded the same flow.
  */
 LB_INLINE int lb_flow_insert(struct lb_flow_bucket *bucket, __u64 entry, __u32 tick, int evict)
 {
-	__u64 oldest = 0;
-	int oldest_way = 0;
+	__u64 first = 0;
+	int first_way = 0;
 
 	for (int way = 0; way < LB_FLOW_WAYS; way++) {
 		__u64 present = *(volatile __u64 *)&bucket->entries[way];
@@ -112,13 +118,13 @@ LB_INLINE int lb_flow_insert(struct lb_flow_bucket *bucket, __u64 entry, __u32 t
 			return lb_flow_swap(&bucket->entries[way], 0, entry);
 		if (lb_flow_entry_fingerprint(present) == lb_flow_entry_fingerprint(entry))
 			return 0;
-		if (!oldest || lb_flow_entry_age(present, tick) > lb_flow_entry_age(oldest, tick)) {
-			oldest = present;
-			oldest_way = way;
+		if (!first || lb_flow_entry_rank(present, tick) > lb_flow_entry_rank(first, tick)) {
+			first = present;
+			first_way = way;
 		}
 	}
 	return evict &&
-	       lb_flow_swap(&bucket->entries[oldest_way & (LB_FLOW_WAYS - 1)], oldest, entry);
+	       lb_flow_swap(&bucket->entries[first_way & (LB_FLOW_WAYS - 1)], first, entry);
 }
 
 /*

@@ -13,6 +13,9 @@
 #define BENCH_WORDS 12
 #define BENCH_HEADER_BYTES (14 + 4 * BENCH_WORDS)
 
+/* Flows for which each of the tables of bench_tables has room. */
+#define BENCH_TABLE_ENTRIES (1 << 22)
+
 /* What is sent: constants of one loaded program. */
 struct bench_traffic {
 	__u32 length; /* of the frame */

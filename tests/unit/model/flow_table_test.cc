@@ -202,6 +202,20 @@ TEST_F(FlowRealTest, AlwaysMakesRoomByTheOldest) {
   EXPECT_TRUE(there.contains(lb_flow_fingerprint(HashOf(2, 4, 9))));
 }
 
+TEST_F(FlowRealTest, AlwaysMakesRoomByOneThatHasEndedBeforeTheOldest) {
+  always_ = true;
+  for (uint32_t number = 1; number <= 8; ++number) {
+    Send(2, LB_FLOW_DATA, number, kTick + number);
+  }
+  Send(2, LB_FLOW_END, 6, kTick + 19);
+  EXPECT_EQ(Send(2, LB_FLOW_DATA, 9, kTick + 20), 2);
+  std::set<uint64_t> there;
+  for (const uint64_t entry : EntriesOf(buckets_)) there.insert(lb_flow_entry_fingerprint(entry));
+  EXPECT_EQ(there.size(), 8u);
+  EXPECT_FALSE(there.contains(lb_flow_fingerprint(HashOf(2, 4, 6))));
+  EXPECT_TRUE(there.contains(lb_flow_fingerprint(HashOf(2, 4, 1))));
+}
+
 TEST(FlowEntryTest, HoldsWhatItIsMadeOf) {
   const uint64_t fingerprint = (uint64_t{1} << 40) - 1;
   const uint64_t entry = lb_flow_entry(fingerprint, 0x1234, LB_RING_REAL_MASK);
