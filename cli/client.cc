@@ -92,22 +92,40 @@ StatusOr<Response> Client::Invoke(Method method, const Request& request) {
   Response response;
   const grpc::Status status = ((*rpc_->stub).*method)(&context, request, &response);
   if (status.ok()) return response;
-  std::string message = status.error_message();
+  return Explain(status.error_code(), status.error_message());
+}
+
+Status Client::Explain(int code, std::string message) const {
   // We cancel nothing: lbd ended in the middle of the call.
-  if (status.error_code() == grpc::StatusCode::CANCELLED) {
-    return Unavailable(Unreachable(server_, message));
-  }
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+  if (code == grpc::StatusCode::CANCELLED) return Unavailable(Unreachable(server_, message));
+  if (code == grpc::StatusCode::UNAVAILABLE) {
     message = Unreachable(server_, message);
-  } else if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+  } else if (code == grpc::StatusCode::DEADLINE_EXCEEDED) {
     message = fmt::format(
         "no answer from lbd at {} within {:g} s. Its log may say why; wait longer with --timeout.",
         server_, std::chrono::duration<double>(timeout_).count());
-  } else if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+  } else if (code == grpc::StatusCode::UNIMPLEMENTED) {
     message = fmt::format(
         "lbd at {} does not know this request. Compare the versions: lbctl version", server_);
   }
-  return Status(static_cast<absl::StatusCode>(status.error_code()), message);
+  return Status(static_cast<absl::StatusCode>(code), message);
+}
+
+Status Client::Watch(const v1::WatchEventsRequest& request,
+                     const std::function<bool(const v1::WatchEventsResponse&)>& visitor) {
+  grpc::ClientContext context;
+  const auto reader = rpc_->stub->WatchEvents(&context, request);
+  v1::WatchEventsResponse response;
+  while (reader->Read(&response)) {
+    if (visitor(response)) continue;
+    context.TryCancel();
+    while (reader->Read(&response)) {
+    }
+    (void)reader->Finish();
+    return OkStatus();
+  }
+  const grpc::Status status = reader->Finish();
+  return status.ok() ? OkStatus() : Explain(status.error_code(), status.error_message());
 }
 
 using Stub = v1::LoadBalancer::Stub;

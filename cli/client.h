@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -38,11 +39,17 @@ class Client {
   StatusOr<v1::ListFlowsResponse> Call(const v1::ListFlowsRequest& request);
   StatusOr<v1::PurgeFlowsResponse> Call(const v1::PurgeFlowsRequest& request);
 
+  // Calls `visitor` with each message of the stream until it returns false; no time-out holds.
+  Status Watch(const v1::WatchEventsRequest& request,
+               const std::function<bool(const v1::WatchEventsResponse&)>& visitor);
+
  private:
   struct Rpc;  // keeps gRPC's headers out of the commands
 
   template <typename Response, typename Request, typename Method>
   StatusOr<Response> Invoke(Method method, const Request& request);
+  // What a failed call says to the user; `code` and `message` are gRPC's.
+  Status Explain(int code, std::string message) const;
 
   std::string server_;
   std::chrono::milliseconds timeout_;

@@ -12,6 +12,7 @@
 
 #include "cli/commands/config.h"
 #include "cli/commands/drain.h"
+#include "cli/commands/events.h"
 #include "cli/commands/flow.h"
 #include "cli/commands/real.h"
 #include "cli/commands/stats.h"
@@ -21,6 +22,7 @@
 #include "cli/completion.h"
 #include "cli/objects.h"
 #include "lbd/base/ip_address.h"
+#include "lbd/config/field_names.h"
 #include "lbd/config/suggestion.h"
 #include "lbd/model/limits.h"
 
@@ -99,6 +101,7 @@ class CommandLine {
     AddFlow();
     AddConfig();
     AddStats();
+    AddEvents();
     AddVersion();
     AddCompletion();
   }
@@ -336,6 +339,22 @@ class CommandLine {
     command.add_flag("--all", stats.all, "Also show verdicts that no packet got");
   }
 
+  void AddEvents() {
+    EventsArguments& events = events_;
+    CLI::App& command = AddCommand(app_, "events", "Show what happened: changes, drains, warnings",
+                                   [&events](const Session& s) { return ShowEvents(s, events); });
+    command.add_flag("-f,--follow", events.follow, "Show those to come, until Ctrl-C");
+    command
+        .add_option("--from", events.from,
+                    "The sequence to start with; default: all that lbd has, with -f those to come")
+        ->type_name("SEQUENCE");
+    command.add_option("--kind", events.kinds, "Only events of this kind; may be repeated")
+        ->take_all()
+        ->expected(1)
+        ->check(CLI::IsMember(config::ShortNames(*v1::EventKind_descriptor())))
+        ->type_name("KIND");
+  }
+
   void AddVersion() {
     AddCommand(app_, "version", "Show the versions of lbctl and lbd", ShowVersion);
   }
@@ -462,6 +481,7 @@ class CommandLine {
   FlowArguments flow_;
   ConfigArguments config_;
   StatsArguments stats_;
+  EventsArguments events_;
   Action action_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "lb/v1/types.pb.h"
 #include "lbd/base/status.h"
 #include "lbd/dataplane/dataplane.h"
+#include "lbd/events/event.h"
 #include "lbd/model/change.h"
 #include "lbd/model/config.h"
 #include "lbd/model/validate.h"
@@ -42,6 +44,8 @@ v1::VipKey ToProto(const model::VipKey& key);
 v1::Attachment ToProto(const dataplane::Attachment& attachment);
 v1::NextHopStatus ToProto(const dataplane::NextHopResult& result);
 v1::Flow ToProto(const dataplane::TrackedFlow& flow);
+v1::Event ToProto(const events::Event& event);
+google::protobuf::Timestamp TimeToProto(std::chrono::system_clock::time_point time);
 v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config& config);
 
 }  // namespace lb::api

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lb/v1/load_balancer_service.grpc.pb.h"
+#include "lbd/api/watch.h"
 #include "lbd/control/controller.h"
 
 namespace lb::api {
@@ -43,9 +44,18 @@ class LoadBalancerService final : public v1::LoadBalancer::Service {
                          v1::ListFlowsResponse* response) override;
   grpc::Status PurgeFlows(grpc::ServerContext* context, const v1::PurgeFlowsRequest* request,
                           v1::PurgeFlowsResponse* response) override;
+  grpc::Status WatchEvents(grpc::ServerContext* context, const v1::WatchEventsRequest* request,
+                           grpc::ServerWriter<v1::WatchEventsResponse>* writer) override {
+    return watches_.Events(*context, *request, *writer);
+  }
+  grpc::Status WatchStats(grpc::ServerContext* context, const v1::WatchStatsRequest* request,
+                          grpc::ServerWriter<v1::WatchStatsResponse>* writer) override {
+    return watches_.Stats(*context, *request, *writer);
+  }
 
  private:
   control::Controller& controller_;
+  Watches watches_{controller_};
   std::string version_;
   std::chrono::steady_clock::time_point started_at_ = std::chrono::steady_clock::now();
 };

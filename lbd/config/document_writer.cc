@@ -2,6 +2,7 @@
 #include "lbd/config/document_writer.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/util/time_util.h>
 
 #include <algorithm>
 #include <array>
@@ -26,6 +27,11 @@ constexpr int kNotRepeated = -1;
 Json EnumToJson(const FieldDescriptor& field, int number) {
   const EnumValueDescriptor* value = field.enum_type()->FindValueByNumber(number);
   return value != nullptr ? Json(ShortName(*value)) : Json(number);
+}
+
+// RFC 3339, as in protobuf's own JSON.
+bool IsTimestamp(const google::protobuf::Descriptor& type) {
+  return type.full_name() == "google.protobuf.Timestamp";
 }
 
 // The value of `field`, or its item `index`.
@@ -55,6 +61,13 @@ Json ValueToJson(const Message& message, const FieldDescriptor& field, int index
     case FieldDescriptor::CPPTYPE_STRING:
       return get(&Reflection::GetString, &Reflection::GetRepeatedString);
     case FieldDescriptor::CPPTYPE_MESSAGE:
+      if (IsTimestamp(*field.message_type())) {
+        google::protobuf::Timestamp time;
+        time.CopyFrom(index == kNotRepeated
+                          ? reflection.GetMessage(message, &field)
+                          : reflection.GetRepeatedMessage(message, &field, index));
+        return google::protobuf::util::TimeUtil::ToString(time);
+      }
       return ToJson(index == kNotRepeated ? reflection.GetMessage(message, &field)
                                           : reflection.GetRepeatedMessage(message, &field, index),
                     fields);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lbd/control/controller.h"
 
+#include <fmt/format.h>
 #include <glog/logging.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -14,6 +15,12 @@ namespace lb::control {
 namespace {
 
 constexpr std::chrono::seconds kRetry{5};
+constexpr long kLookNanos = 100'000'000;
+
+bool Rang(const UniqueFd& timer) {
+  uint64_t expirations = 0;
+  return read(timer.get(), &expirations, sizeof(expirations)) > 0;
+}
 
 }  // namespace
 
@@ -22,27 +29,37 @@ StatusOr<std::unique_ptr<Controller>> Controller::Create(
   LB_ASSIGN_OR_RETURN(auto loop, EventLoop::Create());
   UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   if (!timer.valid()) return ErrnoStatus(errno, "create a timer");
-  std::unique_ptr<Controller> self(
-      new Controller(std::move(dataplane), std::move(loop), std::move(timer)));
+  UniqueFd look_timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  if (!look_timer.valid()) return ErrnoStatus(errno, "create a timer");
+  std::unique_ptr<Controller> self(new Controller(std::move(dataplane), std::move(loop),
+                                                  std::move(timer), std::move(look_timer)));
+  Controller* const controller = self.get();
   if (const int fd = self->dataplane_->event_fd(); fd >= 0) {
-    LB_RETURN_IF_ERROR(
-        self->loop_->Watch(fd, [plane = self->dataplane_.get()] { plane->OnEvents(); }));
+    LB_RETURN_IF_ERROR(self->loop_->Watch(fd, [controller] {
+      controller->dataplane_->OnEvents();
+      controller->LookSoon();
+    }));
   }
   LB_RETURN_IF_ERROR(
-      self->loop_->Watch(self->timer_.get(), [controller = self.get()] { controller->OnTimer(); }));
+      self->loop_->Watch(self->timer_.get(), [controller] { controller->OnTimer(); }));
+  LB_RETURN_IF_ERROR(self->loop_->Watch(self->look_timer_.get(), [controller] {
+    if (Rang(controller->look_timer_)) controller->watch_.Look(*controller->dataplane_);
+  }));
   self->thread_ = std::thread([loop = self->loop_.get()] { loop->Run(); });
   return self;
 }
 
 Controller::Controller(std::unique_ptr<dataplane::Dataplane> dataplane,
-                       std::unique_ptr<EventLoop> loop, UniqueFd timer)
+                       std::unique_ptr<EventLoop> loop, UniqueFd timer, UniqueFd look_timer)
     : dataplane_(std::move(dataplane)),
       loop_(std::move(loop)),
       timer_(std::move(timer)),
+      look_timer_(std::move(look_timer)),
       snapshot_(std::make_shared<const Snapshot>(
           Snapshot{.applied_at = std::chrono::steady_clock::now()})) {}
 
 Controller::~Controller() {
+  events_.Stop();
   loop_->Stop();
   if (thread_.joinable()) thread_.join();
 }
@@ -77,6 +94,8 @@ StatusOr<Controller::Outcome> Controller::ApplyOnLoop(const model::Change& chang
   outcome.generation = before->generation + 1;
   LOG(INFO) << "Generation " << outcome.generation << " is in force";
   for (const std::string& line : outcome.changes) LOG(INFO) << "  " << line;
+  Tell(before->config, config, outcome);
+  LookSoon();
   auto after = std::make_shared<Snapshot>();
   after->config = std::move(config);
   after->generation = outcome.generation;
@@ -89,6 +108,41 @@ StatusOr<Controller::Outcome> Controller::ApplyOnLoop(const model::Change& chang
 void Controller::Publish(std::shared_ptr<const Snapshot> snapshot) {
   MutexLock lock(mutex_);
   snapshot_ = std::move(snapshot);
+}
+
+void Controller::Tell(const model::Config& before, const model::Config& after,
+                      const Outcome& outcome) {
+  constexpr size_t kMaxLines = 50;
+  const size_t count = outcome.changes.size();
+  std::string message = fmt::format("generation {} is in force", outcome.generation);
+  for (size_t i = 0; i < std::min(count, kMaxLines); ++i) message += "\n" + outcome.changes[i];
+  if (count > kMaxLines) message += fmt::format("\nand {} more changes", count - kMaxLines);
+  events_.Publish({.kind = events::Kind::kConfig,
+                   .message = std::move(message),
+                   .generation = outcome.generation});
+  const auto drains = [](const model::Real* real) {
+    return real != nullptr && real->state == model::RealState::kDraining;
+  };
+  for (const model::Vip& vip : after.vips) {
+    const model::Vip* was = before.FindVip(vip.key);
+    if (was != nullptr && *was == vip) continue;
+    for (const model::Real& real : vip.reals) {
+      const model::Real* real_was = was != nullptr ? was->FindReal(real.address) : nullptr;
+      if (drains(&real) == drains(real_was)) continue;
+      events_.Publish(
+          {.kind = events::Kind::kDrain,
+           .object = fmt::format("{} real {}", vip.key.ToString(), real.address.ToString()),
+           .message = drains(&real) ? "draining" : "no longer draining"});
+    }
+  }
+}
+
+void Controller::LookSoon() {
+  itimerspec timer{};
+  timerfd_gettime(look_timer_.get(), &timer);
+  if (timer.it_value.tv_nsec != 0) return;
+  timer.it_value.tv_nsec = kLookNanos;
+  timerfd_settime(look_timer_.get(), 0, &timer, nullptr);
 }
 
 dataplane::Desired Controller::DesiredNow(const model::Config& config, Lifecycle::TimePoint now) {
@@ -113,13 +167,15 @@ void Controller::ScheduleTimer(const std::optional<Lifecycle::TimePoint>& at) {
 }
 
 void Controller::OnTimer() {
-  uint64_t expirations = 0;
-  if (read(timer_.get(), &expirations, sizeof(expirations)) <= 0) return;
+  if (!Rang(timer_)) return;
   const auto now = std::chrono::steady_clock::now();
   for (const auto& [vip, real] : lifecycle_.TakeDrained(now)) {
     const uint64_t given_up = dataplane_->PurgeFlows(vip, real);
     LOG(INFO) << vip.ToString() << " real " << real.ToString() << ": drained, " << given_up
               << " flows given up";
+    events_.Publish({.kind = events::Kind::kDrain,
+                     .object = fmt::format("{} real {}", vip.ToString(), real.ToString()),
+                     .message = fmt::format("deadline over, {} flows given up", given_up)});
   }
   const std::shared_ptr<const Snapshot> before = snapshot();
   dataplane::Desired desired = DesiredNow(before->config, now);

@@ -16,8 +16,10 @@
 #include "lbd/base/status.h"
 #include "lbd/base/unique_fd.h"
 #include "lbd/control/lifecycle.h"
+#include "lbd/control/plane_watch.h"
 #include "lbd/control/ring_cache.h"
 #include "lbd/dataplane/dataplane.h"
+#include "lbd/events/event_hub.h"
 #include "lbd/model/change.h"
 #include "lbd/model/config.h"
 
@@ -60,10 +62,12 @@ class Controller {
   std::vector<dataplane::TrackedFlow> ListFlows(const model::VipKey& vip, size_t limit);
   uint64_t PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real);
   DataplaneReport Report();
+  // What happens.
+  events::EventHub& events() { return events_; }
 
  private:
   Controller(std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<EventLoop> loop,
-             UniqueFd timer);
+             UniqueFd timer, UniqueFd look_timer);
 
   StatusOr<Outcome> ApplyOnLoop(const model::Change& change, bool validate_only);
   // What the data plane is to do now for `config`.
@@ -73,6 +77,10 @@ class Controller {
   // Calls OnTimer() at `at`; empty: not.
   void ScheduleTimer(const std::optional<Lifecycle::TimePoint>& at);
   void Publish(std::shared_ptr<const Snapshot> snapshot);
+  // Tells the difference of two configurations as events.
+  void Tell(const model::Config& before, const model::Config& after, const Outcome& outcome);
+  // Looks for events of the data plane soon: the next few changes are looked at together.
+  void LookSoon();
 
   // Runs `function` on the control thread and returns its result.
   template <typename Function>
@@ -83,9 +91,12 @@ class Controller {
     return result.get();
   }
 
+  events::EventHub events_;
+  PlaneWatch watch_{events_};
   std::unique_ptr<dataplane::Dataplane> dataplane_;
   std::unique_ptr<EventLoop> loop_;
   UniqueFd timer_;
+  UniqueFd look_timer_;
   RingCache rings_;
   Lifecycle lifecycle_;
   mutable Mutex mutex_;

@@ -13,6 +13,7 @@
 
 #include "lb/v1/load_balancer_service.grpc.pb.h"
 #include "lbd/api/server.h"
+#include "lbd/api/watch.h"
 #include "tests/support/fake_dataplane.h"
 #include "tests/unit/model/config_testing.h"
 
@@ -81,6 +82,57 @@ class ServiceTest : public ::testing::Test {
 };
 
 using Stub = v1::LoadBalancer::Stub;
+
+TEST_F(ServiceTest, EventsAreStreamedFromWhereTheClientWants) {
+  AddVip();
+  v1::WatchEventsRequest request;
+  request.set_from_sequence(0);
+  request.add_kinds(v1::EVENT_KIND_CONFIG);
+  grpc::ClientContext context;
+  const auto reader = stub_->WatchEvents(&context, request);
+  v1::WatchEventsResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_FALSE(response.caught_up());
+  ASSERT_TRUE(reader->Read(&response));
+  ASSERT_EQ(response.events_size(), 1);
+  EXPECT_FALSE(response.restarted());
+  EXPECT_THAT(response.events(0).message(), HasSubstr("generation 1"));
+  EXPECT_EQ(response.events(0).generation(), 1u);
+  context.TryCancel();
+  EXPECT_EQ(reader->Finish().error_code(), StatusCode::CANCELLED);
+}
+
+TEST_F(ServiceTest, StatsAreStreamedAtAnInterval) {
+  AddVip();
+  v1::WatchStatsRequest request;
+  request.set_interval_milliseconds(100);
+  grpc::ClientContext context;
+  const auto reader = stub_->WatchStats(&context, request);
+  v1::WatchStatsResponse response;
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.stats().vips_size(), 1);
+  context.TryCancel();
+  request.set_interval_milliseconds(99);
+  grpc::ClientContext refused;
+  const auto none = stub_->WatchStats(&refused, request);
+  EXPECT_FALSE(none->Read(&response));
+  EXPECT_EQ(none->Finish().error_code(), StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServiceTest, ThereAreOnlySoManyStreams) {
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<v1::WatchEventsResponse>>> readers;
+  v1::WatchEventsResponse response;
+  for (int i = 0; i < Watches::kMaxStreams; ++i) {
+    readers.push_back(stub_->WatchEvents(
+        contexts.emplace_back(std::make_unique<grpc::ClientContext>()).get(), {}));
+    ASSERT_TRUE(readers.back()->Read(&response)) << i;
+  }
+  grpc::ClientContext refused;
+  EXPECT_EQ(stub_->WatchEvents(&refused, {})->Finish().error_code(),
+            StatusCode::RESOURCE_EXHAUSTED);
+  for (const auto& context : contexts) context->TryCancel();
+}
 
 TEST_F(ServiceTest, TheSocketIsForOwnerAndGroup) {
   struct stat info {};

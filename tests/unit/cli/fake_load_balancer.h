@@ -38,6 +38,7 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   v1::ListRealsRequest list_reals;
   v1::ListFlowsRequest list_flows;
   v1::PurgeFlowsRequest purge_flows;
+  v1::WatchEventsRequest watch_events;
 
   // What they get.
   v1::ApplyConfigResponse applied;
@@ -48,6 +49,7 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   v1::GetStatsResponse stats;
   v1::ListFlowsResponse flows;
   v1::PurgeFlowsResponse purged;
+  std::vector<v1::WatchEventsResponse> events;  // then the stream ends
 
   // Called for each ListReals before it is answered; may change `reals`.
   std::function<void()> on_list_reals = [] {};
@@ -129,6 +131,13 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
                           v1::PurgeFlowsResponse* response) override {
     purge_flows = *request;
     return Answer(purged, response);
+  }
+  grpc::Status WatchEvents(Context*, const v1::WatchEventsRequest* request,
+                           grpc::ServerWriter<v1::WatchEventsResponse>* writer) override {
+    watch_events = *request;
+    for (const auto& response : events) writer->Write(response);
+    const std::scoped_lock lock(mutex_);
+    return failure_;
   }
 
   std::mutex mutex_;

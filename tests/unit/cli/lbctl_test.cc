@@ -127,6 +127,32 @@ TEST_F(LbctlTest, RealCommandsSendWhatWasWritten) {
   EXPECT_EQ(out_, "deleted real 10.0.0.1 of 192.0.2.1:80/tcp\n");
 }
 
+TEST_F(LbctlTest, EventsAreShownUntilThereAreNoMore) {
+  lbd_.events = {Read<v1::WatchEventsResponse>("{next_sequence: 1}"),
+                 Read<v1::WatchEventsResponse>("{missed: 3, caught_up: true, events: [{sequence: 4,"
+                                               " kind: config, message: \"generation 2\\n+ x\"}]}"),
+                 Read<v1::WatchEventsResponse>("{events: [{message: too late}]}")};
+  EXPECT_EQ(Lbctl({"events"}), kDone);
+  EXPECT_EQ(lbd_.watch_events.from_sequence(), 0);
+  EXPECT_NE(out_.find("config    generation 2\n    + x\n"), std::string::npos) << out_;
+  EXPECT_EQ(out_.find("too late"), std::string::npos) << out_;
+  EXPECT_EQ(err_, "lbctl: 3 events were missed\n");
+}
+
+TEST_F(LbctlTest, EventsCanBeFollowedAndFiltered) {
+  lbd_.events = {Read<v1::WatchEventsResponse>("{caught_up: true}"),
+                 Read<v1::WatchEventsResponse>("{events: [{sequence: 9, kind: health,"
+                                               " object: a, message: b}]}")};
+  EXPECT_EQ(Lbctl({"events", "-f", "--kind", "health", "--from", "9", "-o", "json"}), kDone);
+  ASSERT_EQ(lbd_.watch_events.kinds_size(), 1);
+  EXPECT_EQ(lbd_.watch_events.kinds(0), v1::EVENT_KIND_HEALTH);
+  EXPECT_EQ(lbd_.watch_events.from_sequence(), 9);
+  EXPECT_EQ(Json()["kind"], "health");
+  EXPECT_EQ(Lbctl({"events", "-f"}), kDone);
+  EXPECT_FALSE(lbd_.watch_events.has_from_sequence());
+  EXPECT_EQ(Lbctl({"events", "--kind", "gossip"}), kUsage);
+}
+
 TEST_F(LbctlTest, RealActivateChangesTheStateOnly) {
   EXPECT_EQ(Lbctl({"real", "activate", "192.0.2.1:80", "10.0.0.1"}), kDone);
   EXPECT_EQ(out_, "activated real 10.0.0.1 of 192.0.2.1:80/tcp\n");
@@ -463,7 +489,8 @@ TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
     std::vector<const char*> words;
     const char* message;
   } kCases[] = {
-      {{}, "a command is missing: status, vip, real, flow, config, stats, version, completion"},
+      {{},
+       "a command is missing: status, vip, real, flow, config, stats, events, version, completion"},
       {{"vip"}, "a command is missing: add, update, delete, list, show"},
       {{"vip", "lst"}, "unknown command \"lst\"; did you mean \"list\"?"},
       {{"frobnicate"}, "unknown command \"frobnicate\"; known: status, vip,"},

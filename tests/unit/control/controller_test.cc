@@ -59,6 +59,28 @@ TEST_F(ControllerTest, AChangeReachesTheDataPlaneAndTheSnapshot) {
   EXPECT_EQ(snapshot->services[0].ring->size(), 1u << 14);
 }
 
+TEST_F(ControllerTest, WhatHappensIsToldAsEvents) {
+  const uint64_t begin = controller_->events().next_sequence();
+  Apply(Web({"10.0.0.1"}));
+  Apply(model::UpdateReal{
+      .vip = Key(kWeb), .address = Ip("10.0.0.1"), .state = model::RealState::kDraining});
+  uint64_t next = begin;
+  const auto count = [&](events::Kind kind) {
+    const auto all = controller_->events().Read(begin, 100, std::chrono::milliseconds(0)).events;
+    return std::ranges::count(all, kind, &events::Event::kind);
+  };
+  while (count(events::Kind::kWarning) == 0) {  // the data plane is looked at a little later
+    next = controller_->events().next_sequence();
+    controller_->events().Read(next, 1, std::chrono::seconds(10));
+  }
+  EXPECT_EQ(count(events::Kind::kConfig), 2);
+  EXPECT_EQ(count(events::Kind::kDrain), 1);
+  EXPECT_EQ(count(events::Kind::kAttach), 1);
+  const auto first = controller_->events().Read(begin, 1, std::chrono::milliseconds(0)).events[0];
+  EXPECT_EQ(first.message, "generation 1 is in force\n+ 192.0.2.1:80/tcp (1 reals)");
+  EXPECT_EQ(first.generation, 1u);
+}
+
 TEST_F(ControllerTest, ABadChangeLeavesEverythingAsItWas) {
   Apply(Web({"10.0.0.1"}));
   const auto before = controller_->snapshot();
