@@ -79,9 +79,9 @@ install_packages() {
   return "$result"
 }
 
-# build PRESET DIRECTORY
+# build PRESET DIRECTORY [TARGET...]
 build() {
   cd "$root" || return
   if [[ ! -e $2/build.ninja ]]; then cmake --preset "$1" -B "$2" || return; fi
-  cmake --build "$2"
+  cmake --build "$2" ${3:+--target "${@:3}"}
 }

@@ -41,9 +41,9 @@ def _tcp(address, real_attribute):
 
 def _udp(address, real_attribute):
     # 1400 bytes: with 1448 and IPv6 the inner packet would be the longest that fits.
-    end = _run(address, real_attribute, ["-u", "-b", "50M", "-l", "1400"])["sum"]
+    # 10 Mbit/s: iperf3's socket overruns when its process does not run for 20 ms at 50 Mbit/s.
+    end = _run(address, real_attribute, ["-u", "-b", "10M", "-l", "1400"])["sum"]
     expect(end["packets"] > 1000, f"only {end['packets']} datagrams")
-    # A busy machine overruns queues of veth devices and sockets for a moment.
     expect(end["lost_packets"] <= end["packets"] * 0.01,
            f"{end['lost_packets']} of {end['packets']} datagrams lost")
     return {"datagrams": end["packets"], "lost": end["lost_packets"]}
