@@ -11,31 +11,16 @@
 #include "csum.h"
 #include "packet.h"
 
-static __always_inline void encap_ethernet(struct ethhdr *eth, const struct lb_next_hop *hop,
-					   __u16 ethertype)
-{
-	__builtin_memcpy(eth->h_dest, hop->destination, sizeof(eth->h_dest));
-	__builtin_memcpy(eth->h_source, hop->source, sizeof(eth->h_source));
-	eth->h_proto = bpf_htons(ethertype);
-}
-
 static __always_inline enum lb_verdict encap_ipv4(struct packet *p, const struct lb_real *real,
 						  const struct lb_next_hop *hop, __u32 hash)
 {
 	__u32 source_bits = hash & lb_config.source_v4_hash_mask;
 	__u16 length = p->ip_length + sizeof(struct iphdr);
-	struct ethhdr *eth;
 	struct iphdr *ip;
-	void *end;
 
-	if (bpf_xdp_adjust_head(p->ctx, -(int)sizeof(*ip)))
+	ip = packet_make_room(p, hop->destination, hop->source, ETH_P_IP, sizeof(*ip));
+	if (!ip)
 		return LB_ENCAP_FAILED;
-	eth = (void *)(long)p->ctx->data;
-	end = (void *)(long)p->ctx->data_end;
-	ip = (void *)(eth + 1);
-	if ((void *)(ip + 1) > end)
-		return LB_ENCAP_FAILED;
-	encap_ethernet(eth, hop, ETH_P_IP);
 	ip->version = 4;
 	ip->ihl = sizeof(*ip) / 4;
 	ip->tos = p->tos;
@@ -55,18 +40,11 @@ static __always_inline enum lb_verdict encap_ipv4(struct packet *p, const struct
 static __always_inline enum lb_verdict encap_ipv6(struct packet *p, const struct lb_real *real,
 						  const struct lb_next_hop *hop, __u32 hash)
 {
-	struct ethhdr *eth;
 	struct ipv6hdr *ip;
-	void *end;
 
-	if (bpf_xdp_adjust_head(p->ctx, -(int)sizeof(*ip)))
+	ip = packet_make_room(p, hop->destination, hop->source, ETH_P_IPV6, sizeof(*ip));
+	if (!ip)
 		return LB_ENCAP_FAILED;
-	eth = (void *)(long)p->ctx->data;
-	end = (void *)(long)p->ctx->data_end;
-	ip = (void *)(eth + 1);
-	if ((void *)(ip + 1) > end)
-		return LB_ENCAP_FAILED;
-	encap_ethernet(eth, hop, ETH_P_IPV6);
 	/* Version, traffic class, and the flow label that RFC 6438 asks of tunnels. */
 	*(__be32 *)ip = bpf_htonl(6u << 28 | (__u32)p->tos << 20 | (hash & 0xfffff));
 	ip->payload_len = bpf_htons(p->ip_length);

@@ -16,15 +16,20 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define ETH_P_IP 0x0800
+#define ETH_P_8021Q 0x8100
 #define ETH_P_IPV6 0x86DD
+#define ETH_P_8021AD 0x88A8
 
+#define IPPROTO_HOPOPTS 0
 #define IPPROTO_ICMP 1
 #define IPPROTO_IPIP 4
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_IPV6 41
+#define IPPROTO_ROUTING 43
 #define IPPROTO_FRAGMENT 44
 #define IPPROTO_ICMPV6 58
+#define IPPROTO_DSTOPTS 60
 
 #define IP_DF 0x4000
 #define IP_MF 0x2000

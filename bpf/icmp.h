@@ -27,59 +27,48 @@ static __always_inline void icmp_reply_type(struct icmphdr *icmp, __u8 type)
 		icmp->checksum = 0xffff;
 }
 
-static __always_inline enum lb_verdict icmp_echo_ipv4(struct packet *p, void *l3, void *end)
+static __always_inline void icmp_echo_ipv4(struct packet *p, struct iphdr *ip)
 {
-	struct iphdr *ip = l3;
-	struct icmphdr *icmp;
-	__u32 header_length;
-	__be16 ttl_word;
+	__be16 ttl_word = bpf_htons(p->ttl << 8 | IPPROTO_ICMP);
 
-	if ((void *)(ip + 1) > end)
-		return LB_TRUNCATED;
-	header_length = ip->ihl * 4;
-	icmp = l3 + header_length;
-	if ((void *)(icmp + 1) > end)
-		return LB_TRUNCATED;
-	if (icmp->type != ICMP_ECHO || icmp->code)
-		return LB_NOT_VIP;
-	icmp_reply_type(icmp, ICMP_ECHOREPLY);
-	ttl_word = bpf_htons(p->ttl << 8 | IPPROTO_ICMP);
 	ip->ttl = LB_TTL;
 	ip->check = csum_replace(ip->check, ttl_word, bpf_htons(LB_TTL << 8 | IPPROTO_ICMP));
 	ip->saddr = p->destination[3];
 	ip->daddr = p->source[3];
-	return LB_ECHO_REPLY;
 }
 
-static __always_inline enum lb_verdict icmp_echo_ipv6(struct packet *p, void *l3, void *end)
+static __always_inline void icmp_echo_ipv6(struct packet *p, struct ipv6hdr *ip)
 {
-	struct ipv6hdr *ip = l3;
-	struct icmphdr *icmp = (void *)(ip + 1);
-
-	if ((void *)(icmp + 1) > end)
-		return LB_TRUNCATED;
-	if (icmp->type != ICMPV6_ECHO_REQUEST || icmp->code)
-		return LB_NOT_VIP;
-	icmp_reply_type(icmp, ICMPV6_ECHO_REPLY);
 	ip->hop_limit = LB_TTL;
 	__builtin_memcpy(&ip->saddr, p->destination, sizeof(ip->saddr));
 	__builtin_memcpy(&ip->daddr, p->source, sizeof(ip->daddr));
-	return LB_ECHO_REPLY;
 }
 
 /* Requires an ICMP packet of the right family. Anything but an echo request to a VIP passes. */
 static __always_inline enum lb_verdict icmp_echo(struct packet *p)
 {
-	struct ethhdr *eth = (void *)(long)p->ctx->data;
-	void *end = (void *)(long)p->ctx->data_end;
-	enum lb_verdict verdict;
+	struct ethhdr *eth = packet_at(p, 0);
+	void *ip = packet_at(p, p->l3_offset);
+	struct icmphdr *icmp = packet_at(p, p->l4_offset);
+	__u32 ip_header = p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	void *end = packet_end(p);
 
-	if ((void *)(eth + 1) > end || !vip_has_address(p->destination))
+	if (!packet_stage(LB_STAGE_ECHO) || !vip_has_address(p->destination))
 		return LB_NOT_VIP;
-	verdict = p->v6 ? icmp_echo_ipv6(p, eth + 1, end) : icmp_echo_ipv4(p, eth + 1, end);
-	if (verdict == LB_ECHO_REPLY)
-		icmp_swap_ethernet(eth);
-	return verdict;
+	if ((void *)(eth + 1) > end || ip + ip_header > end || (void *)(icmp + 1) > end)
+		return LB_TRUNCATED;
+	if (icmp->type != (p->v6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO) || icmp->code)
+		return LB_NOT_VIP;
+	/* Extension headers of a request have no place in the reply. */
+	if (p->v6 && p->l4_offset != p->l3_offset + sizeof(struct ipv6hdr))
+		return LB_NOT_VIP;
+	icmp_reply_type(icmp, p->v6 ? ICMPV6_ECHO_REPLY : ICMP_ECHOREPLY);
+	if (p->v6)
+		icmp_echo_ipv6(p, ip);
+	else
+		icmp_echo_ipv4(p, ip);
+	icmp_swap_ethernet(eth);
+	return LB_ECHO_REPLY;
 }
 
 #endif /* LB_BPF_ICMP_H */

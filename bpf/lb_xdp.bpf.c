@@ -36,12 +36,36 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 	return verdict;
 }
 
-static __always_inline enum lb_verdict decide_ip(struct packet *p, enum lb_verdict parsed)
+/*
+ * Plain TCP and UDP packets. Each family has a copy of all that follows, in which p->v6 is a
+ * constant: 10 ns less.
+ */
+static __always_inline enum lb_verdict decide_fast(struct packet *p)
 {
-	if (parsed == LB_NOT_VIP)
-		return parsed;
-	if (unlikely(parsed != LB_CONTINUE))
-		return vip_has_address(p->destination) ? parsed : LB_NOT_VIP;
+	struct ethhdr *eth = packet_at(p, 0);
+
+	if ((void *)(eth + 1) > packet_end(p))
+		return LB_NOT_IP;
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		return parse_ipv4(p, 0) == LB_CONTINUE ? forward(p) : LB_SLOW;
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(p, 0) == LB_CONTINUE ? forward(p) : LB_SLOW;
+	return packet_stage(LB_STAGE_VLAN) && parse_is_tag(eth->h_proto) ? LB_SLOW : LB_NOT_IP;
+}
+
+/* All packets. */
+static __always_inline enum lb_verdict decide_full(struct packet *p)
+{
+	__be16 type = parse_ethernet(p);
+	enum lb_verdict verdict;
+
+	if (type != bpf_htons(ETH_P_IP) && type != bpf_htons(ETH_P_IPV6))
+		return LB_NOT_IP;
+	verdict = type == bpf_htons(ETH_P_IP) ? parse_ipv4(p, 1) : parse_ipv6(p, 1);
+	if (verdict == LB_NOT_VIP)
+		return verdict;
+	if (verdict != LB_CONTINUE)
+		return vip_has_address(p->destination) ? verdict : LB_NOT_VIP;
 	if (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP)
 		return forward(p);
 	if (p->protocol == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
@@ -49,19 +73,14 @@ static __always_inline enum lb_verdict decide_ip(struct packet *p, enum lb_verdi
 	return LB_NOT_VIP;
 }
 
-/* Each family has a copy of all that follows, in which p->v6 is a constant: 10 ns less. */
-static __always_inline enum lb_verdict decide(struct packet *p)
+/* A function of its own, so that the fast path keeps its packet in registers. Returns the verdict,
+ * and in the upper half where the packet leaves. */
+static __noinline __u64 decide_slow(struct xdp_md *ctx)
 {
-	void *end = (void *)(long)p->ctx->data_end;
-	struct ethhdr *eth = (void *)(long)p->ctx->data;
+	struct packet p = {.ctx = ctx};
+	enum lb_verdict verdict = decide_full(&p);
 
-	if ((void *)(eth + 1) > end)
-		return LB_NOT_IP;
-	if (eth->h_proto == bpf_htons(ETH_P_IP))
-		return decide_ip(p, parse_ipv4(p, eth + 1, end));
-	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		return decide_ip(p, parse_ipv6(p, eth + 1, end));
-	return LB_NOT_IP;
+	return verdict | (__u64)p.out_ifindex << 32;
 }
 
 static __always_inline int action_of(enum lb_verdict verdict)
@@ -80,9 +99,16 @@ static __always_inline int action_of(enum lb_verdict verdict)
 SEC("xdp")
 int lb_xdp(struct xdp_md *ctx)
 {
-	struct packet p = {.ctx = ctx};
-	enum lb_verdict verdict = decide(&p);
+	struct packet p = {
+		.ctx = ctx, .l2_length = sizeof(struct ethhdr), .l3_offset = sizeof(struct ethhdr)};
+	enum lb_verdict verdict = decide_fast(&p);
 
+	if (unlikely(verdict == LB_SLOW)) {
+		__u64 decision = decide_slow(ctx);
+
+		verdict = (__u32)decision;
+		p.out_ifindex = decision >> 32;
+	}
 	if (likely(verdict == LB_FORWARD)) {
 		if (p.out_ifindex == ctx->ingress_ifindex)
 			return XDP_TX;

@@ -1,13 +1,53 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Ethernet, IPv4 and IPv6 headers. A header that cannot be trusted matters only on the way to a
- * VIP, so these return LB_TRUNCATED and the like as soon as the destination is known, and the
- * caller lets the packet pass where that is no VIP.
+ * Ethernet with VLAN tags, IPv4 with options, IPv6 with extension headers. A header that cannot be
+ * trusted matters only on the way to a VIP, so these return LB_TRUNCATED and the like as soon as
+ * the destination is known, and the caller lets the packet pass where that is no VIP.
+ *
+ * `full` is a constant: 0 in the fast path, where all that is not plain TCP or UDP is LB_SLOW.
  */
 #ifndef LB_BPF_PARSE_H
 #define LB_BPF_PARSE_H
 
 #include "packet.h"
+
+/* Extension headers that are followed, the fragment header included. */
+#define PARSE_EXTENSIONS 8
+
+static __always_inline enum lb_verdict parse_stop(int full, enum lb_verdict verdict)
+{
+	return full ? verdict : LB_SLOW;
+}
+
+static __always_inline int parse_is_tag(__be16 type)
+{
+	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
+}
+
+/* Returns the EtherType behind at most PACKET_TAGS tags, in network order; 0 where it is cut off.
+ */
+static __always_inline __be16 parse_ethernet(struct packet *p)
+{
+	struct ethhdr *eth = packet_at(p, 0);
+	void *end = packet_end(p);
+	struct vlan_hdr *tag = (void *)(eth + 1);
+	__be16 type;
+
+	if ((void *)tag > end)
+		return 0;
+	type = eth->h_proto;
+	p->l2_length = sizeof(*eth);
+	for (int i = 0; i < PACKET_TAGS && packet_stage(LB_STAGE_VLAN) && parse_is_tag(type); i++) {
+		if ((void *)(tag + 1) > end)
+			return 0;
+		p->tags[i] = type | (__u32)tag->h_vlan_TCI << 16;
+		type = tag->h_vlan_encapsulated_proto;
+		p->l2_length += sizeof(*tag);
+		tag++;
+	}
+	p->l3_offset = p->l2_length;
+	return type;
+}
 
 /* The shortest complete header of a protocol that a stage reads; 0 = no stage does. */
 static __always_inline __u32 parse_l4_minimum(__u8 protocol)
@@ -25,35 +65,40 @@ static __always_inline __u32 parse_l4_minimum(__u8 protocol)
 	}
 }
 
-static __always_inline enum lb_verdict parse_ports(struct packet *p, void *l4, void *end,
-						   __u32 header_length)
+/* `before`: bytes of the packet in front of `l4`. */
+static __always_inline enum lb_verdict parse_ports(struct packet *p, void *l4, __u32 before,
+						   int full)
 {
 	__u32 need = parse_l4_minimum(p->protocol);
+	void *end = packet_end(p);
 
+	if (!full && p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
+		return LB_SLOW;
 	if (!need)
 		return LB_CONTINUE;
-	if (p->ip_length < header_length + need)
-		return LB_TRUNCATED;
+	if (p->ip_length < before + need)
+		return parse_stop(full, LB_TRUNCATED);
 	if (p->protocol == IPPROTO_TCP) {
 		if (l4 + sizeof(struct tcphdr) > end)
-			return LB_TRUNCATED;
+			return parse_stop(full, LB_TRUNCATED);
 		p->tcp_flags = ((__u8 *)l4)[13];
 	}
 	if (l4 + sizeof(struct udphdr) > end)
-		return LB_TRUNCATED;
+		return parse_stop(full, LB_TRUNCATED);
 	p->ports = *(__u32 *)l4;
 	p->destination_port_be = ((struct udphdr *)l4)->dest;
 	return LB_CONTINUE;
 }
 
 /* Returns LB_NOT_VIP when not even the destination can be read. */
-static __always_inline enum lb_verdict parse_ipv4(struct packet *p, void *l3, void *end)
+static __always_inline enum lb_verdict parse_ipv4(struct packet *p, int full)
 {
-	struct iphdr *ip = l3;
+	struct iphdr *ip = packet_at(p, p->l3_offset);
+	void *end = packet_end(p);
 	__u32 header_length;
 
 	if ((void *)(ip + 1) > end)
-		return LB_NOT_VIP;
+		return parse_stop(full, LB_NOT_VIP);
 	p->source[2] = p->destination[2] = bpf_htonl(0xffff);
 	p->source[3] = ip->saddr;
 	p->destination[3] = ip->daddr;
@@ -64,23 +109,53 @@ static __always_inline enum lb_verdict parse_ipv4(struct packet *p, void *l3, vo
 
 	header_length = ip->ihl * 4;
 	if (ip->version != 4 || header_length < sizeof(*ip) || p->ip_length < header_length)
-		return LB_BAD_HEADER;
-	if (l3 + header_length > end)
-		return LB_TRUNCATED;
-	if (p->ip_length > end - l3)
-		return LB_BAD_LENGTH;
+		return parse_stop(full, LB_BAD_HEADER);
+	if ((void *)ip + header_length > end)
+		return parse_stop(full, LB_TRUNCATED);
+	if (p->ip_length > end - (void *)ip)
+		return parse_stop(full, LB_BAD_LENGTH);
 	if (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))
-		return LB_FRAGMENT;
-	p->l4_offset = sizeof(struct ethhdr) + header_length;
-	return parse_ports(p, l3 + header_length, end, header_length);
+		return parse_stop(full, LB_FRAGMENT);
+	p->l4_offset = p->l3_offset + header_length;
+	return parse_ports(p, (void *)ip + header_length, header_length, full);
 }
 
-static __always_inline enum lb_verdict parse_ipv6(struct packet *p, void *l3, void *end)
+static __always_inline int parse_is_extension(__u8 protocol)
 {
-	struct ipv6hdr *ip = l3;
+	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
+	       protocol == IPPROTO_DSTOPTS || protocol == IPPROTO_FRAGMENT;
+}
+
+/* From p->l4_offset on, to what is behind the last extension header. */
+static __always_inline enum lb_verdict parse_extensions(struct packet *p)
+{
+	void *end = packet_end(p);
+
+	for (int i = 0; i < PARSE_EXTENSIONS && parse_is_extension(p->protocol); i++) {
+		struct ipv6_opt_hdr *option = packet_at(p, p->l4_offset);
+
+		if ((void *)option + sizeof(struct frag_hdr) > end)
+			return LB_TRUNCATED;
+		if (p->protocol == IPPROTO_FRAGMENT)
+			return LB_FRAGMENT;
+		if (!packet_stage(LB_STAGE_EXTENSIONS))
+			return LB_NOT_VIP;
+		p->protocol = option->nexthdr;
+		p->l4_offset += (option->hdrlen + 1) * 8;
+		if (p->l4_offset > PACKET_MAX_OFFSET)
+			return LB_EXTENSIONS;
+	}
+	return parse_is_extension(p->protocol) ? LB_EXTENSIONS : LB_CONTINUE;
+}
+
+static __always_inline enum lb_verdict parse_ipv6(struct packet *p, int full)
+{
+	struct ipv6hdr *ip = packet_at(p, p->l3_offset);
+	void *end = packet_end(p);
+	enum lb_verdict verdict;
 
 	if ((void *)(ip + 1) > end)
-		return LB_NOT_VIP;
+		return parse_stop(full, LB_NOT_VIP);
 	__builtin_memcpy(p->source, &ip->saddr, sizeof(p->source));
 	__builtin_memcpy(p->destination, &ip->daddr, sizeof(p->destination));
 	p->protocol = ip->nexthdr;
@@ -91,15 +166,18 @@ static __always_inline enum lb_verdict parse_ipv6(struct packet *p, void *l3, vo
 
 	/* VIP tables hold IPv4 addresses in this form, which has no place on the wire. */
 	if (!p->destination[0] && !p->destination[1] && p->destination[2] == bpf_htonl(0xffff))
-		return LB_NOT_VIP;
+		return parse_stop(full, LB_NOT_VIP);
 	if (ip->version != 6)
-		return LB_BAD_HEADER;
-	if (p->ip_length > end - l3)
-		return LB_BAD_LENGTH;
-	if (ip->nexthdr == IPPROTO_FRAGMENT)
-		return LB_FRAGMENT;
-	p->l4_offset = sizeof(struct ethhdr) + sizeof(*ip);
-	return parse_ports(p, ip + 1, end, sizeof(*ip));
+		return parse_stop(full, LB_BAD_HEADER);
+	if (p->ip_length > end - (void *)ip)
+		return parse_stop(full, LB_BAD_LENGTH);
+	p->l4_offset = p->l3_offset + sizeof(*ip);
+	if (!full)
+		return parse_ports(p, ip + 1, sizeof(*ip), full);
+	verdict = parse_extensions(p);
+	if (verdict != LB_CONTINUE)
+		return verdict;
+	return parse_ports(p, packet_at(p, p->l4_offset), p->l4_offset - p->l3_offset, full);
 }
 
 #endif /* LB_BPF_PARSE_H */

@@ -15,10 +15,12 @@ static __always_inline enum lb_flow_event flow_event(const struct packet *p)
 	return p->tcp_flags & (TCP_FIN | TCP_RST) ? LB_FLOW_END : LB_FLOW_DATA;
 }
 
-/* The real of a flow whose slot is not stable. Not inline: rare, and it would crowd the common
- * path. */
-static __noinline __u32 ring_tracked_real(__u64 flows, __u64 hash, __u32 index, __u32 old,
-					  enum lb_flow_event event)
+/*
+ * The real of a flow whose slot is not stable. Not inline: rare, and it would crowd the common
+ * path. Not static: the verifier looks at it once.
+ */
+__noinline __u32 ring_tracked_real(__u64 flows, __u64 hash, __u32 index, __u32 old,
+				   enum lb_flow_event event)
 {
 	struct lb_flow_bucket *buckets = lb_table(lb_flows);
 	__u16 *next = lb_table(lb_ring_next);

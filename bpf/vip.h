@@ -54,10 +54,20 @@ static __always_inline const struct lb_vip *vip_find(const struct packet *p)
 	return vip;
 }
 
-/* True where any VIP has this address. */
+/*
+ * True where any VIP has this address, given as its two words. Not static, so that the verifier
+ * looks at it once and not from each of the states in which it is called.
+ */
+__noinline int vip_has_words(__u64 high, __u64 low)
+{
+	__u32 address[4] = {high, high >> 32, low, low >> 32};
+
+	return vip_get(address, 0, 0, LB_VIP_ADDRESS) != NULL;
+}
+
 static __always_inline int vip_has_address(const __u32 *address)
 {
-	return vip_get(address, 0, 0, LB_VIP_ADDRESS) != NULL;
+	return vip_has_words(vip_word(address, 0), vip_word(address, 1));
 }
 
 #endif /* LB_BPF_VIP_H */

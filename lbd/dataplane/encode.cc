@@ -159,6 +159,7 @@ lb_config EncodeConfig(const model::Settings& settings, const MapSizes& sizes,
   config.source_v6_hash_mask = HashMask(settings.outer_source_v6);
   config.flow_mask = sizes.flow_buckets - 1;
   config.abi_version = LB_ABI_VERSION;
+  config.stages = LB_STAGE_ECHO | LB_STAGE_VLAN | LB_STAGE_EXTENSIONS;
   config.fast_hash = settings.flow_hash == model::FlowHash::kFast;
   return config;
 }

@@ -68,7 +68,8 @@ std::vector<Layout> LayoutsHere() {
         LB_FIELD(lb_config, vip_hash_key), LB_FIELD(lb_config, source_v4),
         LB_FIELD(lb_config, source_v4_hash_mask), LB_FIELD(lb_config, source_v6),
         LB_FIELD(lb_config, source_v6_hash_mask), LB_FIELD(lb_config, flow_mask),
-        LB_FIELD(lb_config, abi_version), LB_FIELD(lb_config, fast_hash)}},
+        LB_FIELD(lb_config, abi_version), LB_FIELD(lb_config, fast_hash),
+        LB_FIELD(lb_config, stages), LB_FIELD(lb_config, reserved)}},
   };
 }
 

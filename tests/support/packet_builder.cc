@@ -156,6 +156,15 @@ Segment Opaque(uint8_t protocol, std::string_view payload) {
   return segment;
 }
 
+Segment Extension(uint8_t protocol, const Segment& payload, size_t units) {
+  Segment segment{.protocol = protocol};
+  Append8(segment.bytes, payload.protocol);
+  Append8(segment.bytes, static_cast<uint8_t>(units - 1));
+  segment.bytes.resize(8 * units);  // zeros: Pad1 options, or no segments left
+  Append(segment.bytes, payload.bytes);
+  return segment;
+}
+
 Segment Ip(const IpHeader& header, const Segment& payload) {
   const Bytes bytes = Complete(header, payload);
   return header.destination.is_v4() ? Ipv4(header, bytes, payload.protocol)
@@ -170,6 +179,14 @@ Bytes Ethernet(const EthernetHeader& header, const Segment& packet) {
   Append(frame, packet.bytes);
   frame.insert(frame.end(), header.padding, 0xa5);
   return frame;
+}
+
+Bytes Tagged(const Bytes& frame, const std::vector<uint32_t>& tags) {
+  Bytes bytes;
+  for (const uint32_t tag : tags) Append32(bytes, tag);
+  Bytes tagged = frame;
+  tagged.insert(tagged.begin() + 12, bytes.begin(), bytes.end());
+  return tagged;
 }
 
 Bytes Truncated(const Bytes& frame, size_t length) {

@@ -75,6 +75,13 @@ inline constexpr uint8_t kEchoReply6 = 129;
 // Anything else.
 Segment Opaque(uint8_t protocol, std::string_view payload = {});
 
+// An IPv6 extension header of 8 * `units` bytes in front of `payload`, whose checksum stays 0.
+inline constexpr uint8_t kHopByHop = 0;
+inline constexpr uint8_t kRouting = 43;
+inline constexpr uint8_t kFragment = 44;
+inline constexpr uint8_t kDestinationOptions = 60;
+Segment Extension(uint8_t protocol, const Segment& payload, size_t units = 1);
+
 // The defaults are those of the headers that the balancer writes itself. The family is that of the
 // addresses.
 struct IpHeader {
@@ -101,6 +108,9 @@ struct EthernetHeader {
   std::optional<uint16_t> type;
 };
 Bytes Ethernet(const EthernetHeader& header, const Segment& packet);
+
+// The frame with VLAN tags, the outer one first: TPID << 16 | TCI.
+Bytes Tagged(const Bytes& frame, const std::vector<uint32_t>& tags);
 
 // The frames' first `length` bytes.
 Bytes Truncated(const Bytes& frame, size_t length);

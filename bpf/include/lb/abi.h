@@ -13,7 +13,7 @@
 #include "lb/types.h"
 
 /* Changes with every incompatible change of this file. */
-#define LB_ABI_VERSION 2
+#define LB_ABI_VERSION 3
 
 /*
  * Every packet gets exactly one verdict.
@@ -29,7 +29,10 @@
 	X(TRUNCATED, truncated, DROP, "For a VIP, but the frame ends inside its headers.")        \
 	X(BAD_HEADER, bad_header, DROP, "For a VIP, but the IP header contradicts itself.")       \
 	X(BAD_LENGTH, bad_length, DROP, "For a VIP, but longer by its IP header than the frame.") \
-	X(FRAGMENT, fragment, DROP, "IP fragment for a VIP; ports are not known.")                \
+	X(EXTENSIONS, extensions, DROP,                                                           \
+	  "For a VIP, but behind more IPv6 extension headers than are followed.")                 \
+	X(FRAGMENT, fragment, DROP,                                                               \
+	  "IP fragment for a VIP whose ports are not known: the first one was not seen before.")  \
 	X(NO_REAL, no_real, DROP,                                                                 \
 	  "The VIP has no usable real: all down, weight 0, or none there.")                       \
 	X(NO_NEXT_HOP, no_next_hop, DROP,                                                         \
@@ -118,6 +121,11 @@ struct lb_counter {
 };
 LB_ASSERT_SIZE(struct lb_counter, 16);
 
+/* lb_config.stages: what is done beyond plain TCP and UDP packets. */
+#define LB_STAGE_ECHO 1	      /* pings to VIPs are answered */
+#define LB_STAGE_VLAN 2	      /* frames with VLAN tags are balanced */
+#define LB_STAGE_EXTENSIONS 4 /* so are packets with IPv6 extension headers */
+
 /* Constants of one loaded program; the verifier removes what they switch off. */
 struct lb_config {
 	__u32 vip_mask; /* entries of lb_vips - 1; likewise below */
@@ -137,8 +145,10 @@ struct lb_config {
 	__u32 flow_mask;   /* buckets of lb_flows - 1 */
 	__u32 abi_version; /* LB_ABI_VERSION: read by the lbd that takes over */
 	__u32 fast_hash;   /* lb_flow_hash_fast() in place of lb_flow_hash() */
+	__u32 stages;	   /* LB_STAGE_*: those that are on */
+	__u32 reserved;
 };
-LB_ASSERT_SIZE(struct lb_config, 80);
+LB_ASSERT_SIZE(struct lb_config, 88);
 
 /* A VIP's hash in lb_vips, and where its entry `choice` (0 or 1) may be, before masking. */
 LB_INLINE __u64 lb_vip_hash(__u64 key, const __u32 *address, __u16 port_be, __u8 protocol)
