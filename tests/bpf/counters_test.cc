@@ -52,7 +52,7 @@ IpHeader ToVip() { return {.source = kClient4, .destination = kVip4}; }
 TEST(CountersTest, EveryVerdictIsCountedOncePerPacket) {
   Balancer balancer;
   balancer.Serve({MakeService(kWeb4, {Real4(1)}), MakeService(kEmpty, {}),
-                  MakeService(kUnreachable, {Real4(2)})});
+                  MakeService(kUnreachable, {Real4(2)}), MakeService(kWeb6, {})});
   balancer.SetNextHops({{Real4(1), Gateway()}});
   const Bytes web = Ethernet({}, Ip(ToVip(), Tcp({})));
   std::map<lb_verdict, Bytes> frames;
@@ -65,6 +65,8 @@ TEST(CountersTest, EveryVerdictIsCountedOncePerPacket) {
   header.version = 5;
   frames[LB_BAD_HEADER] = Ethernet({}, Ip(header, Tcp({})));
   frames[LB_BAD_LENGTH] = Truncated(web, web.size() - 1);
+  frames[LB_EXTENSIONS] = Ethernet({}, Ip({.source = kClient6, .destination = kVip6},
+                                          Extension(kHopByHop, Tcp({}), 256)));
   header = ToVip();
   header.fragment = 0x2000;
   frames[LB_FRAGMENT] = Ethernet({}, Ip(header, Tcp({})));
