@@ -65,9 +65,9 @@ def start_iperf3(node, address, port):
     return process
 
 
-def start_echo_server(node, port):
+def start_echo_server(node, port, wrap=list):
     script = ROOT / "tests/e2e/tools/echo_server.py"
-    process = node.start(f"echo-{node.name}", [script, port])
+    process = node.start(f"echo-{node.name}", wrap([script, port]))
     _wait_listening(node, process, port)
     return process
 

@@ -34,7 +34,7 @@ StatusOr<Agent> Agent::Open(const std::string& pin_path) {
   LB_ASSIGN_OR_RETURN(HostAddresses host, HostAddresses::Create());
   LB_ASSIGN_OR_RETURN(PinDirectory pins, PinDirectory::Open(pin_path));
   LB_ASSIGN_OR_RETURN(Decapsulator decapsulator, Decapsulator::Load(std::move(pins)));
-  return Agent(std::move(decapsulator), std::move(host), static_cast<int>(loopback));
+  return Agent(std::move(decapsulator), std::move(host), static_cast<int>(loopback), pin_path);
 }
 
 StatusOr<Agent> Agent::Start(const Options& options) {
@@ -52,7 +52,14 @@ StatusOr<Agent> Agent::Start(const Options& options) {
 Status Agent::SetUp(const Options& options) {
   LB_RETURN_IF_ERROR(decapsulator_.Attach(options.interfaces, options.xdp_mode));
   LB_RETURN_IF_ERROR(SetVips(options.vips));
-  return SetTunnels();
+  LB_RETURN_IF_ERROR(SetTunnels());
+  return SetServerIds(options.server_ids);
+}
+
+Status Agent::SetServerIds(const ServerIdOptions& options) {
+  if (!options.any()) return ServerIdProgram::Remove(pin_path_);
+  LB_ASSIGN_OR_RETURN(server_ids_, ServerIdProgram::Start(pin_path_, options));
+  return OkStatus();
 }
 
 Status Agent::SetVips(const std::vector<IpAddress>& vips) {
@@ -115,7 +122,16 @@ Status Agent::Detach(const std::string& pin_path) {
   return agent.Detach();
 }
 
+StatusOr<std::vector<OutcomeCount>> Agent::ReadCounts() const {
+  LB_ASSIGN_OR_RETURN(auto counts, decapsulator_.ReadCounts());
+  if (!server_ids_) return counts;
+  LB_ASSIGN_OR_RETURN(const auto ids, server_ids_->ReadCounts());
+  counts.insert(counts.end(), ids.begin(), ids.end());
+  return counts;
+}
+
 Status Agent::Detach() {
+  LB_RETURN_IF_ERROR(ServerIdProgram::Remove(pin_path_));
   LB_ASSIGN_OR_RETURN(const auto known, decapsulator_.ReadAddresses());
   for (const auto& [address, flags] : known) LB_RETURN_IF_ERROR(RemoveVip(address, flags));
   return decapsulator_.Remove();

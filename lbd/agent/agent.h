@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lbd/agent/decapsulator.h"
 #include "lbd/agent/host_addresses.h"
+#include "lbd/agent/server_id_program.h"
 #include "lbd/base/ip_address.h"
 #include "lbd/base/status.h"
 #include "lbd/model/config.h"
@@ -16,12 +19,13 @@ struct Options {
   std::vector<std::string> interfaces;  // where encapsulated packets arrive
   std::vector<IpAddress> vips;
   model::XdpMode xdp_mode = model::XdpMode::kAuto;
+  ServerIdOptions server_ids;
   std::string pin_path = "/sys/fs/bpf/lbagent";
 };
 
-// Makes this host a real server: the VIPs are on lo, and packets that load balancers encapsulated
-// are unwrapped. Both outlive the process; the pinned maps say which VIPs are ours.
-// Thread-compatible.
+// Makes this host a real server: the VIPs are on lo, packets that load balancers encapsulated are
+// unwrapped, and clients are told the server id. All of that outlives the process; the pinned maps
+// say which VIPs are ours. Thread-compatible.
 class Agent {
  public:
   // Sets everything up, or takes over what an earlier agent left. When it fails, nothing new stays
@@ -37,21 +41,27 @@ class Agent {
   // Unwraps packets to every address that the host has by now.
   Status OnEvents();
 
-  StatusOr<std::vector<OutcomeCount>> ReadCounts() const { return decapsulator_.ReadCounts(); }
+  StatusOr<std::vector<OutcomeCount>> ReadCounts() const;
 
  private:
-  Agent(Decapsulator decapsulator, HostAddresses host, int loopback)
-      : decapsulator_(std::move(decapsulator)), host_(std::move(host)), loopback_(loopback) {}
+  Agent(Decapsulator decapsulator, HostAddresses host, int loopback, std::string pin_path)
+      : decapsulator_(std::move(decapsulator)),
+        host_(std::move(host)),
+        loopback_(loopback),
+        pin_path_(std::move(pin_path)) {}
 
   static StatusOr<Agent> Open(const std::string& pin_path);
   Status SetUp(const Options& options);
   Status SetVips(const std::vector<IpAddress>& vips);
   Status SetTunnels();
+  Status SetServerIds(const ServerIdOptions& options);
   Status RemoveVip(const IpAddress& address, uint32_t flags);
 
   Decapsulator decapsulator_;
   HostAddresses host_;
   int loopback_;
+  std::string pin_path_;
+  std::optional<ServerIdProgram> server_ids_;
 };
 
 }  // namespace lb::agent

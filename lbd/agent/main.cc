@@ -28,6 +28,15 @@ DEFINE_string(
     "the driver can, else generic. A program that is taken over keeps its mode.");
 DEFINE_string(bpffs, "/sys/fs/bpf/lbagent",
               "Directory on a mounted bpffs; links and maps pinned there outlive the process.");
+DEFINE_uint32(server_id, 0,
+              "This real's server id, to be written into the TCP headers of the VIPs' connections; "
+              "the one that lbd's configuration gives it. 0: none.");
+DEFINE_bool(echo_server_ids, false,
+            "Repeat the server ids of the servers that this host connects to; for clients, which "
+            "need neither --interface nor --vip.");
+DEFINE_string(cgroup, "",
+              "The processes to which --server_id and --echo_server_ids apply: a directory of a "
+              "cgroup2 hierarchy. Default: all.");
 DEFINE_bool(detach, false, "Remove what a crashed lbagent left (VIPs, programs, pins), and exit.");
 
 namespace lb::agent {
@@ -37,6 +46,8 @@ constexpr char kUsage[] =
     "The real server's side of lbd: puts VIPs on lo and unwraps the packets that load\n"
     "balancers send to this host.\n\n"
     "  lbagent --interface eth0 --vip 192.0.2.10 --vip 2001:db8::10\n\n"
+    "With --server_id it also tells clients the id by which load balancers find this host, and on\n"
+    "these clients, where they are yours, it repeats the id: lbagent --echo_server_ids\n\n"
     "Lists may be repeated flags or separated by commas. Runs until SIGTERM or SIGINT, then\n"
     "removes what it set up. After SIGHUP, SIGKILL or a crash all stays in place and works on;\n"
     "the next lbagent takes it over without a gap (an upgrade), and lbagent --detach removes it.\n"
@@ -53,6 +64,15 @@ StatusOr<model::XdpMode> ParseMode(const std::string& text) {
 StatusOr<Options> ParseOptions() {
   Options options;
   options.interfaces = SplitList(FLAGS_interface);
+  options.server_ids = {
+      .server_id = FLAGS_server_id, .echo = FLAGS_echo_server_ids, .cgroup = FLAGS_cgroup};
+  options.pin_path = FLAGS_bpffs;
+  const bool client = FLAGS_echo_server_ids && FLAGS_interface.empty() && FLAGS_vip.empty();
+  if (client && FLAGS_server_id != 0) return InvalidArgument("--server_id: needs a --vip");
+  if (!FLAGS_cgroup.empty() && !options.server_ids.any()) {
+    return InvalidArgument("--cgroup: needs --server_id or --echo_server_ids");
+  }
+  if (client) return options;
   if (options.interfaces.empty()) return InvalidArgument("--interface: give at least one, as eth0");
   for (const std::string& text : SplitList(FLAGS_vip)) {
     auto vip = IpAddress::Parse(text);
@@ -64,7 +84,6 @@ StatusOr<Options> ParseOptions() {
   }
   if (options.vips.empty()) return InvalidArgument("--vip: give at least one, as 192.0.2.10");
   LB_ASSIGN_OR_RETURN(options.xdp_mode, ParseMode(FLAGS_xdp_mode));
-  options.pin_path = FLAGS_bpffs;
   return options;
 }
 
@@ -110,7 +129,11 @@ Status Run(const Options& options) {
 
   LB_ASSIGN_OR_RETURN(Agent agent, Agent::Start(options));
   WarnAboutSysctls(options);
-  LOG(INFO) << fmt::format("serving {} on {}", FLAGS_vip, fmt::join(options.interfaces, ", "));
+  if (options.vips.empty()) {
+    LOG(INFO) << "repeating server ids";
+  } else {
+    LOG(INFO) << fmt::format("serving {} on {}", FLAGS_vip, fmt::join(options.interfaces, ", "));
+  }
 
   const int signal = RunUntilSignal(agent, signals.get());
   if (const auto counts = agent.ReadCounts(); counts.ok()) {
