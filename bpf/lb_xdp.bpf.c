@@ -7,6 +7,7 @@
 #include "lb/flow_hash.h"
 #include "parse.h"
 #include "ring.h"
+#include "route_by_id.h"
 #include "stats.h"
 #include "vip.h"
 
@@ -25,7 +26,7 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 	hash = lb_config.fast_hash
 		       ? lb_flow_hash_fast(vip->hash_k0, vip->hash_k1, p->source, p->ports, p->v6)
 		       : lb_flow_hash(vip->hash_k0, vip->hash_k1, p->source, p->ports, p->v6);
-	index = ring_real(vip, hash, p);
+	index = ring_real(vip, hash, p, named_real(vip, p));
 	if (index < 0)
 		return LB_NO_REAL;
 	real = &reals[index & lb_config.real_mask];

@@ -36,9 +36,14 @@ LB_TABLE(struct lb_flow_bucket, lb_flows);
 LB_TABLE(struct lb_real, lb_reals);
 /* Where packets to a real go next. Written by user space. */
 LB_TABLE(struct lb_next_hop, lb_next_hops);
+/* How VIPs are routed by id. Written by user space. */
+LB_TABLE(struct lb_id_config, lb_id_configs);
+/* Reals by server id, VIP by VIP. Written by user space. */
+LB_TABLE(struct lb_server_id_bucket, lb_server_ids);
 /* Forwarded packets per CPU and entry of lb_reals. Written by the program. */
 LB_TABLE(struct lb_counter, lb_counters);
-/* Packets per CPU and verdict; LB_FORWARD is not counted here, it is the sum of lb_counters. */
+/* Packets per CPU and verdict, or note; LB_FORWARD is not counted here, it is the sum of
+ * lb_counters. */
 LB_TABLE(__u64, lb_verdicts);
 
 /* The first element of a table; what it points to is hidden from the compiler. */

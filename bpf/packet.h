@@ -103,4 +103,11 @@ static __always_inline void *packet_make_room(struct packet *p, const __u8 *dest
 	return type + 1;
 }
 
+/* What a packet says of the server that it belongs to. */
+struct named_server {
+	__u64 id;
+	__u8 named; /* there is an id that the server has chosen, or seems to be */
+	__u8 opens; /* QUIC: it starts a connection */
+};
+
 #endif /* LB_BPF_PACKET_H */

@@ -11,11 +11,21 @@ static __always_inline __u32 stats_cpu(void)
 	return bpf_get_smp_processor_id() & lb_config.cpu_mask;
 }
 
-static __always_inline void stats_count_verdict(enum lb_verdict verdict)
+static __always_inline void stats_count(__u32 slot)
 {
 	__u64 *counters = lb_table(lb_verdicts);
 
-	counters[(stats_cpu() * LB_VERDICT_SLOTS + verdict) & lb_config.verdict_mask]++;
+	counters[(stats_cpu() * LB_VERDICT_SLOTS + slot) & lb_config.verdict_mask]++;
+}
+
+static __always_inline void stats_count_verdict(enum lb_verdict verdict)
+{
+	stats_count(verdict);
+}
+
+static __always_inline void stats_note(enum lb_note note)
+{
+	stats_count(note);
 }
 
 static __always_inline void stats_count_forward(__u32 real, __u32 bytes)

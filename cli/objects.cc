@@ -37,14 +37,21 @@ Status SetRealOption(std::string_view name, std::string_view value, v1::Real& re
     real.set_weight(*weight);
     return OkStatus();
   }
+  if (name == "server_id") {
+    const auto id = config::ParseNumber<uint64_t>(value);
+    if (!id) return InvalidArgument("server_id: want a number, got " + config::Quote(value));
+    real.set_server_id(*id);
+    return OkStatus();
+  }
   if (name == "state") {
     const auto state = ParseRealState(value);
     if (!state.ok()) return Annotate(state.status(), "state");
     real.set_state(*state);
     return OkStatus();
   }
-  return InvalidArgument(fmt::format(
-      "{}: unknown; write a real as ADDRESS[,weight=N][,state=STATE]", config::Quote(name)));
+  return InvalidArgument(
+      fmt::format("{}: unknown; write a real as ADDRESS[,weight=N][,server_id=N][,state=STATE]",
+                  config::Quote(name)));
 }
 
 // Cuts `text` at the first `separator` and returns what is before it.
@@ -80,6 +87,32 @@ StatusOr<v1::Real> ParseReal(std::string_view text) {
     LB_RETURN_IF_ERROR(SetRealOption(name, value, real));
   }
   return real;
+}
+
+StatusOr<v1::RouteById> ParseRouteById(std::string_view text) {
+  v1::RouteById route;
+  if (text == "off") return route;
+  for (std::string_view rest = text; !rest.empty();) {
+    const std::string_view item = TakeUntil(',', rest);
+    std::string_view numbers = item;
+    if (item == "tcp_option") {
+      route.set_tcp_option(true);
+    } else if (item == "quic_katran") {
+      route.set_quic_katran(true);
+    } else if (TakeUntil(':', numbers) == "quic_lb") {
+      const auto id = config::ParseNumber<uint32_t>(TakeUntil(':', numbers));
+      const auto bytes = config::ParseNumber<uint32_t>(numbers);
+      if (!id || !bytes) {
+        return InvalidArgument("want quic_lb:CONFIG:BYTES, got " + config::Quote(item));
+      }
+      route.add_quic_lb()->set_config_id(*id);
+      route.mutable_quic_lb()->rbegin()->set_server_id_length(*bytes);
+    } else {
+      return InvalidArgument("want off, tcp_option, quic_katran or quic_lb:CONFIG:BYTES, got " +
+                             config::Quote(item));
+    }
+  }
+  return route;
 }
 
 StatusOr<v1::RingScheme> ParseRingScheme(std::string_view text) {

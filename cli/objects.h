@@ -18,6 +18,9 @@ StatusOr<v1::RingScheme> ParseRingScheme(std::string_view text);
 StatusOr<v1::RealState> ParseRealState(std::string_view text);
 StatusOr<v1::Tracking> ParseTracking(std::string_view text);
 
+// "off", "tcp_option", or of quic_lb:CONFIG:BYTES and quic_katran some, separated by commas.
+StatusOr<v1::RouteById> ParseRouteById(std::string_view text);
+
 v1::VipKey KeyOf(const v1::Vip& vip);
 bool SameVip(const v1::VipKey& a, const v1::VipKey& b);
 

@@ -208,11 +208,17 @@ class CommandLine {
               "Until a silent flow is forgotten; default 3600 for TCP, 120 for UDP");
     AddNumber(command, "--flow-entries", vip_.flow_entries, model::kMinVipFlows, model::kMaxFlows,
               "N", "Flows to have room for; default by limits.flows");
+    command
+        .add_option("--route-by-id", vip_.route_by_id,
+                    "How packets name their real: off, tcp_option, or quic_katran and "
+                    "quic_lb:CONFIG:BYTES, separated by commas")
+        ->check(Check(ParseRouteById))
+        ->type_name("HOW");
     AddNumber(command, "--slow-start", vip_.slow_start, 0, model::kMaxSlowStart, "SECONDS",
               "In which a real that comes back gets its full weight; default 0, at once");
     command
         .add_option("--real", vip_.reals,
-                    about_reals + ": ADDRESS[,weight=N][,state=STATE]; once for each")
+                    about_reals + ": ADDRESS[,weight=N][,server_id=N][,state=STATE]; once for each")
         ->take_all()
         ->expected(1)
         ->check(Check(ParseReal))
@@ -226,12 +232,14 @@ class CommandLine {
                                [&real](const Session& s) { return cli::AddReal(s, real); });
     AddRealPositions(add);
     AddWeight(add);
+    AddServerId(add);
     AddState(add);
     CLI::App& update = AddCommand(noun, "update", "Change a real; what is not named stays",
                                   [&real](const Session& s) { return cli::UpdateReal(s, real); });
     AddRealPositions(update);
     CLI::App& changes = *update.add_option_group("Changes");
     AddWeight(changes);
+    AddServerId(changes);
     AddState(changes);
     changes.require_option(1, 0);
     AddDrain(noun);
@@ -283,6 +291,13 @@ class CommandLine {
   void AddWeight(CLI::App& command) {
     AddNumber(command, "--weight", real_.weight, 0, model::kMaxWeight, "N",
               "Share of the traffic; default 100, 0 for none");
+  }
+
+  void AddServerId(CLI::App& command) {
+    command
+        .add_option("--server-id", real_.server_id,
+                    "By which packets name it where the VIP is routed by id")
+        ->type_name("N");
   }
 
   void AddState(CLI::App& command) {

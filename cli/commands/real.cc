@@ -32,6 +32,7 @@ Status AddReal(const Session& session, const RealArguments& arguments) {
   LB_ASSIGN_OR_RETURN(*request.mutable_vip(), ParseVip(arguments.vip));
   LB_ASSIGN_OR_RETURN(*request.mutable_real(), ParseReal(arguments.address));
   if (arguments.weight) request.mutable_real()->set_weight(*arguments.weight);
+  if (arguments.server_id) request.mutable_real()->set_server_id(*arguments.server_id);
   if (arguments.state) {
     LB_ASSIGN_OR_RETURN(const v1::RealState state, ParseRealState(*arguments.state));
     request.mutable_real()->set_state(state);
@@ -49,6 +50,10 @@ Status UpdateReal(const Session& session, const RealArguments& arguments) {
   if (arguments.weight) {
     request.mutable_real()->set_weight(*arguments.weight);
     request.mutable_update_mask()->add_paths("weight");
+  }
+  if (arguments.server_id) {
+    request.mutable_real()->set_server_id(*arguments.server_id);
+    request.mutable_update_mask()->add_paths("server_id");
   }
   if (arguments.state) {
     LB_ASSIGN_OR_RETURN(const v1::RealState state, ParseRealState(*arguments.state));

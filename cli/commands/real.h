@@ -18,6 +18,7 @@ struct RealArguments {
   std::string vip;  // may be empty for ListReals: of all VIPs
   std::string address;
   std::optional<uint32_t> weight;
+  std::optional<uint64_t> server_id;
   std::optional<std::string> state;
   bool if_exists = false;
 };

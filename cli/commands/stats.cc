@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/objects.h"
 #include "cli/output.h"
 
@@ -33,6 +35,20 @@ Table VerdictTable(const v1::GetStatsResponse& stats, bool all) {
   return table;
 }
 
+Table NoteTable(const v1::GetStatsResponse& stats, bool all) {
+  Table table({{"NOTE"}, {"PACKETS", Align::kRight}, {"MEANING"}});
+  for (const v1::NoteStats& note : stats.notes()) {
+    if (!all && note.packets() == 0) continue;
+    table.Add({note.note(), HumanCount(note.packets()), note.description()});
+  }
+  return table;
+}
+
+bool AnyNotes(const v1::GetStatsResponse& stats) {
+  return std::ranges::any_of(stats.notes(),
+                             [](const v1::NoteStats& note) { return note.packets() > 0; });
+}
+
 // Leaves only the counters of `vip`.
 Status KeepOnly(const v1::VipKey& vip, v1::GetStatsResponse& stats) {
   v1::GetStatsResponse kept;
@@ -58,6 +74,9 @@ Status ShowStats(const Session& session, const StatsArguments& arguments) {
   session.io.out << VipTable(stats).ToString(session.io.colour);
   if (arguments.vip.empty()) {
     session.io.out << '\n' << VerdictTable(stats, arguments.all).ToString(session.io.colour);
+    if (arguments.all || AnyNotes(stats)) {
+      session.io.out << '\n' << NoteTable(stats, arguments.all).ToString(session.io.colour);
+    }
   }
   return OkStatus();
 }

@@ -54,6 +54,9 @@ StatusOr<v1::Vip> Build(const VipArguments& arguments) {
     vip.set_tracking(tracking);
   }
   if (NamesFlows(arguments)) SetFlows(arguments, *vip.mutable_flows());
+  if (arguments.route_by_id) {
+    LB_ASSIGN_OR_RETURN(*vip.mutable_route_by_id(), ParseRouteById(*arguments.route_by_id));
+  }
   if (arguments.slow_start) vip.set_slow_start_seconds(*arguments.slow_start);
   for (const std::string& text : arguments.reals) {
     LB_ASSIGN_OR_RETURN(*vip.add_reals(), ParseReal(text));
@@ -150,6 +153,7 @@ Status UpdateVip(const Session& session, const VipArguments& arguments) {
   if (arguments.ring_bits) mask.add_paths("ring.bits");
   if (arguments.tracking) mask.add_paths("tracking");
   if (NamesFlows(arguments)) mask.add_paths("flows");
+  if (arguments.route_by_id) mask.add_paths("route_by_id");
   if (arguments.slow_start) mask.add_paths("slow_start_seconds");
   if (!arguments.reals.empty()) mask.add_paths("reals");
   LB_ASSIGN_OR_RETURN(const v1::UpdateVipResponse response, session.client.Call(request));

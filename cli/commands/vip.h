@@ -21,6 +21,7 @@ struct VipArguments {
   std::optional<uint32_t> window;  // seconds
   std::optional<uint32_t> idle;    // seconds
   std::optional<uint32_t> flow_entries;
+  std::optional<std::string> route_by_id;
   std::optional<uint32_t> slow_start;  // seconds
   std::vector<std::string> reals;
   bool if_exists = false;

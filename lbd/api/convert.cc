@@ -103,6 +103,7 @@ class Reader {
     if (proto.flows().has_window_seconds()) vip.flows.window = proto.flows().window_seconds();
     if (proto.flows().has_idle_seconds()) vip.flows.idle = proto.flows().idle_seconds();
     if (proto.flows().has_entries()) vip.flows.entries = proto.flows().entries();
+    vip.route_by_id = ReadRouteById(proto.route_by_id(), path + ".route_by_id");
     vip.slow_start = proto.slow_start_seconds();
     for (int i = 0; i < proto.reals_size(); ++i) {
       vip.reals.push_back(ReadReal(proto.reals(i), fmt::format("{}.reals[{}]", path, i)));
@@ -115,6 +116,7 @@ class Reader {
     real.address = ReadAddress(proto.address(), path + ".address");
     if (proto.has_weight()) real.weight = proto.weight();
     real.state = ReadState(proto.state(), path + ".state");
+    if (proto.has_server_id()) real.server_id = proto.server_id();
     if (proto.has_drain_seconds()) real.drain = proto.drain_seconds();
     return real;
   }
@@ -130,6 +132,28 @@ class Reader {
       return {};
     }
     return *address;
+  }
+
+  model::RouteById ReadRouteById(const v1::RouteById& proto, const std::string& path) {
+    model::RouteById route{.quic_katran = proto.quic_katran(), .tcp_option = proto.tcp_option()};
+    for (int i = 0; i < proto.quic_lb_size(); ++i) {
+      const v1::QuicLb& config = proto.quic_lb(i);
+      const std::string config_path = fmt::format("{}.quic_lb[{}]", path, i);
+      if (config.config_id() >= model::kQuicLbConfigs) {
+        Add(config_path + ".config_id",
+            fmt::format("must be 0..{}, got {}", model::kQuicLbConfigs - 1, config.config_id()));
+      } else if (config.server_id_length() == 0 ||
+                 config.server_id_length() > model::kMaxServerIdBytes) {
+        Add(config_path + ".server_id_length",
+            fmt::format("must be 1..{}, got {}", model::kMaxServerIdBytes,
+                        config.server_id_length()));
+      } else if (route.quic_lb[config.config_id()] != 0) {
+        Add(config_path + ".config_id", fmt::format("{} is there twice", config.config_id()));
+      } else {
+        route.quic_lb[config.config_id()] = config.server_id_length();
+      }
+    }
+    return route;
   }
 
   model::RingScheme ReadScheme(v1::RingScheme scheme, const std::string& path) {
@@ -376,7 +400,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::AddVipRequest& request) {
 
 StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
   const Mask mask(request.update_mask(), {"name", "ring", "ring.scheme", "ring.bits", "tracking",
-                                          "flows", "slow_start_seconds", "reals"});
+                                          "flows", "route_by_id", "slow_start_seconds", "reals"});
   LB_RETURN_IF_ERROR(mask.Check());
   Reader reader;
   const model::Vip vip = reader.ReadVip(request.vip(), "vip");
@@ -387,6 +411,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
   if (mask.Has("ring") || mask.Has("ring.bits")) change.ring_bits = vip.ring.bits;
   if (mask.Has("tracking")) change.tracking = vip.tracking;
   if (mask.Has("flows")) change.flows = vip.flows;
+  if (mask.Has("route_by_id")) change.route_by_id = vip.route_by_id;
   if (mask.Has("slow_start_seconds")) change.slow_start = vip.slow_start;
   if (mask.Has("reals")) change.reals = vip.reals;
   return model::Change(std::move(change));
@@ -406,7 +431,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::AddRealRequest& request) {
 }
 
 StatusOr<model::Change> ChangeFromProto(const v1::UpdateRealRequest& request) {
-  const Mask mask(request.update_mask(), {"weight", "state"});
+  const Mask mask(request.update_mask(), {"weight", "state", "server_id"});
   LB_RETURN_IF_ERROR(mask.Check());
   Reader reader;
   const model::VipKey key = reader.ReadKey(request.vip(), "vip");
@@ -414,6 +439,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::UpdateRealRequest& request) {
   LB_RETURN_IF_ERROR(reader.status());
   model::UpdateReal change{.vip = key, .address = real.address};
   if (mask.Has("weight")) change.weight = real.weight;
+  if (mask.Has("server_id")) change.server_id = real.server_id;
   if (mask.Has("state")) {
     change.state = real.state;
     change.drain = real.drain;
@@ -448,6 +474,7 @@ v1::Real ToProto(const model::Real& real) {
   proto.set_address(real.address.ToString());
   proto.set_weight(real.weight);
   proto.set_state(ToProto(real.state));
+  if (real.server_id) proto.set_server_id(*real.server_id);
   if (real.drain) proto.set_drain_seconds(*real.drain);
   return proto;
 }
@@ -470,6 +497,14 @@ v1::Vip ToProto(const model::Vip& vip) {
   if (vip.flows.window) proto.mutable_flows()->set_window_seconds(*vip.flows.window);
   if (vip.flows.idle) proto.mutable_flows()->set_idle_seconds(*vip.flows.idle);
   if (vip.flows.entries) proto.mutable_flows()->set_entries(*vip.flows.entries);
+  for (int config = 0; config < model::kQuicLbConfigs; ++config) {
+    if (vip.route_by_id.quic_lb[config] == 0) continue;
+    v1::QuicLb& quic_lb = *proto.mutable_route_by_id()->add_quic_lb();
+    quic_lb.set_config_id(config);
+    quic_lb.set_server_id_length(vip.route_by_id.quic_lb[config]);
+  }
+  if (vip.route_by_id.quic_katran) proto.mutable_route_by_id()->set_quic_katran(true);
+  if (vip.route_by_id.tcp_option) proto.mutable_route_by_id()->set_tcp_option(true);
   proto.set_slow_start_seconds(vip.slow_start);
   for (const model::Real& real : vip.reals) *proto.add_reals() = ToProto(real);
   return proto;
@@ -547,6 +582,12 @@ v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config&
     row.set_action(std::string(verdict.action));
     row.set_description(std::string(verdict.description));
     row.set_packets(verdict.packets);
+  }
+  for (const dataplane::NoteCounter& note : stats.notes) {
+    v1::NoteStats& row = *proto.add_notes();
+    row.set_note(std::string(note.note));
+    row.set_description(std::string(note.description));
+    row.set_packets(note.packets);
   }
   return proto;
 }

@@ -35,6 +35,12 @@ std::map<IpAddress, NextHop> Resolved(const std::vector<NextHopResult>& results)
   return hops;
 }
 
+uint32_t FeaturesOf(const std::vector<Service>& services) {
+  uint32_t features = 0;
+  for (const Service& service : services) features |= dataplane::FeaturesOf(service.vip);
+  return features;
+}
+
 bool ModeFits(model::XdpMode wanted, const InterfaceInfo& info) {
   return wanted == model::XdpMode::kAuto ||
          (wanted == model::XdpMode::kGeneric) == (info.xdp_attached == XdpAttached::kGeneric);
@@ -183,7 +189,8 @@ StatusOr<std::unique_ptr<Forwarder>> BpfDataplane::Build(const Desired& desired,
                                                          const std::optional<Image>& image) {
   Status status;
   for (uint32_t layout = 0; layout < kLayouts; ++layout) {
-    LB_ASSIGN_OR_RETURN(auto forwarder, Forwarder::Create(desired.settings, layout));
+    LB_ASSIGN_OR_RETURN(auto forwarder,
+                        Forwarder::Create(desired.settings, FeaturesOf(desired.services), layout));
     forwarder->SetNextHops(Resolved(hops));
     if (image) forwarder->Adopt(*image, desired.services);
     status = forwarder->Update(desired.services);
@@ -267,7 +274,10 @@ Status BpfDataplane::Apply(const Desired& desired) {
     next_hops_ = std::move(hops);
   };
 
-  if (forwarder_ != nullptr && forwarder_->settings() == desired.settings) {
+  // A feature that is no longer used stays until the next program.
+  const bool has_all =
+      forwarder_ != nullptr && (FeaturesOf(desired.services) & ~forwarder_->features()) == 0;
+  if (has_all && forwarder_->settings() == desired.settings) {
     // Reals that leave keep their hop until nothing names them.
     auto known = Resolved(next_hops_);
     auto wanted = Resolved(hops);
@@ -392,6 +402,12 @@ Stats BpfDataplane::ReadStats() const {
   stats.verdicts.push_back({#name, action_name(#action), text, verdicts[LB_##NAME]});
   LB_VERDICTS(LB_VERDICT_ROW)
 #undef LB_VERDICT_ROW
+  std::array<uint64_t, kNotes> notes{};
+  if (forwarder_ != nullptr) notes = forwarder_->ReadNotes();
+#define LB_NOTE_ROW(NAME, name, text) \
+  stats.notes.push_back({#name, text, notes[LB_NOTE_##NAME - LB_NOTE_FIRST]});
+  LB_NOTES(LB_NOTE_ROW)
+#undef LB_NOTE_ROW
   return stats;
 }
 

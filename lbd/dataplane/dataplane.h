@@ -87,9 +87,17 @@ struct VerdictCounter {
   uint64_t packets = 0;
 };
 
+// Packets worth counting besides their verdict.
+struct NoteCounter {
+  std::string_view note;         // "id_routed"
+  std::string_view description;  // one sentence
+  uint64_t packets = 0;
+};
+
 struct Stats {
   std::vector<VipCounters> vips;
   std::vector<VerdictCounter> verdicts;  // every verdict, in the order of the enum
+  std::vector<NoteCounter> notes;        // likewise
 };
 
 // The forwarding plane. Owned by the control thread, not thread-safe.

@@ -49,7 +49,7 @@ uint32_t ConstantSum(const IpAddress& destination, bool vip_is_v4, const IpPrefi
 
 }  // namespace
 
-MapSizes MapSizes::For(const model::Limits& limits, uint32_t cpus) {
+MapSizes MapSizes::For(const model::Limits& limits, uint32_t cpus, uint32_t features) {
   MapSizes sizes;
   // Every VIP may bring an entry for its address; a quarter full, a free place is always near.
   sizes.vips = std::bit_ceil(limits.vips * 8);
@@ -60,7 +60,19 @@ MapSizes MapSizes::For(const model::Limits& limits, uint32_t cpus) {
   sizes.next_hops = std::min<uint32_t>(std::bit_ceil(2 * limits.reals + 1), 1 << 16);
   sizes.flow_buckets = std::bit_ceil(limits.flows) / LB_FLOW_WAYS;
   sizes.cpus = std::bit_ceil(cpus);
+  if ((features & (LB_FEATURE_QUIC_IDS | LB_FEATURE_TCP_IDS)) != 0) {
+    // The one of every VIP, and as many that go while others come.
+    sizes.id_configs = std::min<uint32_t>(std::bit_ceil(2 * limits.vips + 1), 1 << 16);
+    sizes.server_id_buckets = std::bit_ceil(limits.reals + limits.vips);
+  }
   return sizes;
+}
+
+uint32_t FeaturesOf(const model::Vip& vip) {
+  uint32_t features = 0;
+  if (vip.route_by_id.quic()) features |= LB_FEATURE_QUIC_IDS;
+  if (vip.route_by_id.tcp_option) features |= LB_FEATURE_TCP_IDS;
+  return features;
 }
 
 VipTableKey EncodeKey(const model::VipKey& key) {
@@ -141,8 +153,29 @@ lb_next_hop EncodeNextHop(const NextHop& hop) {
   return entry;
 }
 
+lb_id_config EncodeRouteById(const model::RouteById& route) {
+  // A server id begins behind the first byte, but for Katran's version 1: behind two bits.
+  constexpr struct {
+    int config, skip, width;
+  } kKatran[] = {{2, 2, 16}, {3, 2, 16}, {4, 8, 24}, {5, 8, 24}, {6, 8, 32}, {7, 8, 32}};
+  lb_id_config config{};
+  if (route.quic()) config.sources |= LB_ID_QUIC;
+  if (route.tcp_option) config.sources |= LB_ID_TCP_OPTION;
+  for (size_t i = 0; i < route.quic_lb.size(); ++i) {
+    config.skip[i] = 8;
+    config.width[i] = 8 * route.quic_lb[i];
+  }
+  if (route.quic_katran) {
+    for (const auto& layout : kKatran) {
+      config.skip[layout.config] = layout.skip;
+      config.width[layout.config] = layout.width;
+    }
+  }
+  return config;
+}
+
 lb_config EncodeConfig(const model::Settings& settings, const MapSizes& sizes,
-                       uint64_t vip_hash_key) {
+                       uint64_t vip_hash_key, uint32_t features) {
   lb_config config{};
   config.vip_mask = sizes.vips - 1;
   config.real_mask = sizes.reals - 1;
@@ -161,6 +194,9 @@ lb_config EncodeConfig(const model::Settings& settings, const MapSizes& sizes,
   config.abi_version = LB_ABI_VERSION;
   config.stages = LB_STAGE_ECHO | LB_STAGE_VLAN | LB_STAGE_EXTENSIONS;
   config.fast_hash = settings.flow_hash == model::FlowHash::kFast;
+  config.features = features;
+  config.id_config_mask = sizes.id_configs - 1;
+  config.server_id_mask = sizes.server_id_buckets - 1;
   return config;
 }
 

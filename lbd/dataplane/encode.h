@@ -29,9 +29,15 @@ struct MapSizes {
   uint32_t next_hops = 0;
   uint32_t flow_buckets = 0;
   uint32_t cpus = 0;
+  uint32_t id_configs = 1;
+  uint32_t server_id_buckets = 1;
 
-  static MapSizes For(const model::Limits& limits, uint32_t cpus);
+  // What `features` (LB_FEATURE_*) leaves out takes no room.
+  static MapSizes For(const model::Limits& limits, uint32_t cpus, uint32_t features = 0);
 };
+
+// What the program needs for this VIP: LB_FEATURE_*.
+uint32_t FeaturesOf(const model::Vip& vip);
 
 // What lb_vips is looked up by. Port and protocol 0 with LB_VIP_ADDRESS: the address itself.
 struct VipTableKey {
@@ -70,8 +76,10 @@ lb_vip EncodeVip(const VipTableKey& key, const HashKey& flow_key, uint64_t place
 // The entry of `address` in a VIP of the given family; not yet with a next hop.
 lb_real EncodeReal(const IpAddress& address, bool vip_is_v4, const model::Settings& settings);
 lb_next_hop EncodeNextHop(const NextHop& hop);
+// Where packets carry their server id; not yet where the reals of these ids are found.
+lb_id_config EncodeRouteById(const model::RouteById& route);
 lb_config EncodeConfig(const model::Settings& settings, const MapSizes& sizes,
-                       uint64_t vip_hash_key);
+                       uint64_t vip_hash_key, uint32_t features = 0);
 
 // Where `key` may be in lb_vips, before masking.
 uint32_t VipSlot(uint64_t vip_hash_key, const VipTableKey& key, int choice);

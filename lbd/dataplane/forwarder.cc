@@ -40,8 +40,10 @@ uint32_t Forwarder::MonotonicSeconds() {
   return static_cast<uint32_t>(now.tv_sec);
 }
 
-Forwarder::Forwarder(const model::Settings& settings, const MapSizes& sizes, Clock clock)
+Forwarder::Forwarder(const model::Settings& settings, uint32_t features, const MapSizes& sizes,
+                     Clock clock)
     : settings_(settings),
+      features_(features),
       sizes_(sizes),
       clock_(std::move(clock)),
       ring_regions_(sizes.ring_slots),
@@ -49,10 +51,11 @@ Forwarder::Forwarder(const model::Settings& settings, const MapSizes& sizes, Clo
       flow_regions_(sizes.flow_buckets) {}
 
 StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& settings,
-                                                       uint32_t attempt, Clock clock) {
-  const MapSizes sizes = MapSizes::For(settings.limits, libbpf_num_possible_cpus());
+                                                       uint32_t features, uint32_t attempt,
+                                                       Clock clock) {
+  const MapSizes sizes = MapSizes::For(settings.limits, libbpf_num_possible_cpus(), features);
   const uint64_t vip_hash_key = SipHash24({attempt, 0}, {});
-  std::unique_ptr<Forwarder> self(new Forwarder(settings, sizes, std::move(clock)));
+  std::unique_ptr<Forwarder> self(new Forwarder(settings, features, sizes, std::move(clock)));
   const uint64_t counters = uint64_t{sizes.reals} * sizes.cpus;
   const std::tuple<MappedArray*, const char*, uint64_t> maps[] = {
       {&self->vips_map_, "lb_vips", sizeof(lb_vip) * sizes.vips},
@@ -62,6 +65,9 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
       {&self->flows_map_, "lb_flows", sizeof(lb_flow_bucket) * sizes.flow_buckets},
       {&self->reals_map_, "lb_reals", sizeof(lb_real) * sizes.reals},
       {&self->hops_map_, "lb_next_hops", sizeof(lb_next_hop) * sizes.next_hops},
+      {&self->id_configs_map_, "lb_id_configs", sizeof(lb_id_config) * sizes.id_configs},
+      {&self->server_ids_map_, "lb_server_ids",
+       sizeof(lb_server_id_bucket) * sizes.server_id_buckets},
       {&self->counters_map_, "lb_counters", sizeof(lb_counter) * counters},
       {&self->verdicts_map_, "lb_verdicts", sizeof(uint64_t) * LB_VERDICT_SLOTS * sizes.cpus},
   };
@@ -71,16 +77,20 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
     }
     LB_ASSIGN_OR_RETURN(*map, MappedArray::Create(name, bytes));
   }
-  LB_ASSIGN_OR_RETURN(self->program_,
-                      Program::Load(EncodeConfig(settings, sizes, vip_hash_key), self->maps()));
+  LB_ASSIGN_OR_RETURN(
+      self->program_,
+      Program::Load(EncodeConfig(settings, sizes, vip_hash_key, features), self->maps()));
   self->vip_table_ = std::make_unique<VipTable>(self->vips_map_.as<lb_vip>(), vip_hash_key);
   self->hop_table_ = std::make_unique<HopTable>(self->hops_map_.as<lb_next_hop>());
+  self->server_ids_ = std::make_unique<ServerIds>(self->id_configs_map_.as<lb_id_config>(),
+                                                  self->server_ids_map_.as<lb_server_id_bucket>());
   return self;
 }
 
 std::vector<const MappedArray*> Forwarder::maps() const {
-  return {&vips_map_,  &ring_map_, &ring_next_map_, &refused_map_, &flows_map_,
-          &reals_map_, &hops_map_, &counters_map_,  &verdicts_map_};
+  return {&vips_map_,       &ring_map_,     &ring_next_map_, &refused_map_,
+          &flows_map_,      &reals_map_,    &hops_map_,      &id_configs_map_,
+          &server_ids_map_, &counters_map_, &verdicts_map_};
 }
 
 uint32_t Forwarder::IndexOf(const InstalledVip& vip, const InstalledReal& real) const {
@@ -227,6 +237,36 @@ void Forwarder::RemoveReals(InstalledVip& vip) {
   if (!ended.empty()) EndFlows(vip, [&](uint16_t number) { return ended.contains(number); });
 }
 
+bool Forwarder::HasIds(const InstalledVip& vip, const Service& service) {
+  const model::Vip& configured = service.vip;
+  if (configured.route_by_id != vip.service.vip.route_by_id) return false;
+  if (!configured.route_by_id.any()) return true;
+  return configured.reals.size() == vip.service.vip.reals.size() &&
+         std::ranges::all_of(configured.reals, [&](const model::Real& real) {
+           const model::Real* before = vip.service.vip.FindReal(real.address);
+           return before != nullptr && before->server_id == real.server_id &&
+                  !(real.state == model::RealState::kActive && vip.nameless.contains(real.address));
+         });
+}
+
+ServerIds::Part Forwarder::SetIds(InstalledVip& vip, const ServerIds::Part& part) {
+  const model::Vip& configured = vip.service.vip;
+  std::erase_if(vip.nameless, [&](const IpAddress& address) {
+    const model::Real* real = configured.FindReal(address);
+    return real == nullptr || real->state == model::RealState::kActive;
+  });
+  if (part.exists()) {
+    ServerIds::RealsById reals;
+    for (const model::Real& real : configured.reals) {
+      if (!real.server_id || vip.nameless.contains(real.address)) continue;
+      reals[*real.server_id] = vip.reals.at(real.address).number;
+    }
+    server_ids_->Write(part, configured.route_by_id, reals);
+  }
+  vip_table_->SetIdConfig(EncodeKey(configured.key), part.config);
+  return std::exchange(vip.ids, part);
+}
+
 std::optional<FlowPlace> Forwarder::AllocateFlows(int bits) {
   const auto start = flow_regions_.Allocate(1u << bits);
   if (!start) return std::nullopt;
@@ -261,8 +301,9 @@ bool Forwarder::ProvideFlows(InstalledVip& vip) {
 }
 
 Status Forwarder::Update(const std::vector<Service>& services) {
-  std::map<model::VipKey, InstalledVip> fresh;  // new VIPs
-  std::map<model::VipKey, InstalledVip> rooms;  // for VIPs that have to move
+  std::map<model::VipKey, InstalledVip> fresh;   // new VIPs
+  std::map<model::VipKey, InstalledVip> rooms;   // for VIPs that have to move
+  std::map<model::VipKey, ServerIds::Part> ids;  // for VIPs whose server ids are others now
   std::vector<const Service*> changed;
   std::set<model::VipKey> wanted;
   std::set<IpAddress> wanted_addresses;
@@ -274,6 +315,9 @@ Status Forwarder::Update(const std::vector<Service>& services) {
     vip_table_->EndOfGrace();
     for (const auto& [key, vip] : fresh) Release(vip);
     for (const auto& [key, vip] : rooms) Release(vip);
+    for (const auto& [key, part] : ids) {
+      if (part.exists()) server_ids_->Free(part);
+    }
     return why;
   };
 
@@ -288,6 +332,12 @@ Status Forwarder::Update(const std::vector<Service>& services) {
       if (current->second.service == service) continue;
       changed.push_back(&service);
       need = NeedToMove(current->second, service);
+    }
+    if (current == installed_.end() || !HasIds(current->second, service)) {
+      std::optional<ServerIds::Part> part = ServerIds::Part();
+      if (service.vip.route_by_id.any()) part = server_ids_->Allocate(service.vip);
+      if (!part) return undo(ResourceExhausted("no room for the server ids"));
+      ids.emplace(key, *part);
     }
     if (!need) continue;
     auto room = Allocate(need->slots, need->numbers);
@@ -306,6 +356,7 @@ Status Forwarder::Update(const std::vector<Service>& services) {
     const Status status =
         insert(EncodeKey(key), FlowKey(settings_.hash_key, key), EncodePlace(vip.place));
     if (!status.ok()) return undo(status);
+    SetIds(vip, ids.at(key));
   }
   for (const IpAddress& address : wanted_addresses) {
     if (addresses_.contains(address)) continue;
@@ -319,9 +370,17 @@ Status Forwarder::Update(const std::vector<Service>& services) {
   }
   // All slots of a VIP change where nothing else can write to them.
   if (!moved.empty()) WaitForGracePeriod();
-  for (const Service* service : changed) Bring(installed_.at(service->vip.key), *service);
+  std::vector<ServerIds::Part> old_ids;
+  for (const Service* service : changed) {
+    InstalledVip& vip = installed_.at(service->vip.key);
+    Bring(vip, *service);
+    const auto part = ids.find(service->vip.key);
+    if (part != ids.end()) old_ids.push_back(SetIds(vip, part->second));
+  }
   for (const auto& [key, vip] : installed_) {
-    if (!wanted.contains(key)) vip_table_->Erase(EncodeKey(key));
+    if (wanted.contains(key)) continue;
+    vip_table_->Erase(EncodeKey(key));
+    old_ids.push_back(vip.ids);
   }
   for (const IpAddress& address : addresses_) {
     if (!wanted_addresses.contains(address)) vip_table_->Erase(AddressKey(address));
@@ -330,6 +389,9 @@ Status Forwarder::Update(const std::vector<Service>& services) {
 
   // Now nothing names what has gone, and it may be used again.
   vip_table_->EndOfGrace();
+  for (const ServerIds::Part& part : old_ids) {
+    if (part.exists()) server_ids_->Free(part);
+  }
   for (auto& [key, before] : moved) {
     CarryCounters(*this, before, &installed_.at(key));
     Release(before);
@@ -422,6 +484,11 @@ uint64_t Forwarder::PurgeFlows(const model::VipKey& key, const std::optional<IpA
     const auto found = vip.reals.find(*real);
     if (found == vip.reals.end()) return 0;
     only = found->second.number;
+    const model::Real* configured = vip.service.vip.FindReal(*real);
+    if (vip.ids.exists() && configured->state != model::RealState::kActive &&
+        vip.nameless.insert(*real).second) {
+      server_ids_->Withdraw(vip.ids, *configured->server_id);
+    }
   }
   const auto named = [&](uint16_t number) { return !only || number == *only; };
   vip.slots->Abandon(named);
@@ -588,9 +655,22 @@ std::array<uint64_t, LB_VERDICT_COUNT> Forwarder::ReadVerdicts() const {
   return result;
 }
 
+std::array<uint64_t, kNotes> Forwarder::ReadNotes() const {
+  auto result = notes_before_;
+  const auto counters = verdicts_map_.as<uint64_t>();
+  for (uint32_t cpu = 0; cpu < sizes_.cpus; ++cpu) {
+    for (size_t note = 0; note < result.size(); ++note) {
+      const size_t slot = size_t{cpu} * LB_VERDICT_SLOTS + LB_NOTE_FIRST + note;
+      result[note] += __atomic_load_n(&counters[slot], __ATOMIC_RELAXED);
+    }
+  }
+  return result;
+}
+
 void Forwarder::ContinueCounters(const Forwarder& before) {
   retired_ += before.retired_;
   verdicts_before_ = before.ReadVerdicts();
+  notes_before_ = before.ReadNotes();
   for (const auto& [key, vip] : before.installed_) {
     const auto it = installed_.find(key);
     CarryCounters(before, vip, it == installed_.end() ? nullptr : &it->second);

@@ -20,11 +20,14 @@
 #include "lbd/dataplane/mapped_array.h"
 #include "lbd/dataplane/program.h"
 #include "lbd/dataplane/region_allocator.h"
+#include "lbd/dataplane/server_ids.h"
 #include "lbd/dataplane/vip_table.h"
 #include "lbd/model/flow_table.h"
 #include "lbd/model/slots.h"
 
 namespace lb::dataplane {
+
+inline constexpr size_t kNotes = LB_NOTE_END - LB_NOTE_FIRST;
 
 // One loaded program with its maps, and what is in them. Everything that is fixed at load time
 // follows from the settings. Thread-compatible; the program may run meanwhile.
@@ -34,13 +37,15 @@ class Forwarder {
   using Clock = std::function<uint32_t()>;
   static uint32_t MonotonicSeconds();
 
-  // Loads a program that knows no VIP. `attempt` chooses another layout of the VIP table.
+  // Loads a program that knows no VIP, and of the features (LB_FEATURE_*) only these. `attempt`
+  // chooses another layout of the VIP table.
   static StatusOr<std::unique_ptr<Forwarder>> Create(const model::Settings& settings,
-                                                     uint32_t attempt = 0,
+                                                     uint32_t features = 0, uint32_t attempt = 0,
                                                      Clock clock = MonotonicSeconds);
 
   const Program& program() const { return program_; }
   const model::Settings& settings() const { return settings_; }
+  uint32_t features() const { return features_; }
   std::vector<const MappedArray*> maps() const;
 
   // Takes the VIPs of another program over, with their slots and their flows as far as they fit,
@@ -52,7 +57,8 @@ class Forwarder {
   void ContinueCounters(const Forwarder& before);
 
   // Makes `services` all that is forwarded, and returns when every CPU does. Connections stay with
-  // their reals as the tracking of their VIP says. RESOURCE_EXHAUSTED where the regions are too
+  // their reals as the tracking of their VIP says. The program has all features that they need.
+  // RESOURCE_EXHAUSTED where the regions are too
   // fragmented: nothing has changed then, and a fresh Forwarder will do.
   Status Update(const std::vector<Service>& services);
 
@@ -72,6 +78,7 @@ class Forwarder {
   // Counters of the VIPs in force, and one number per verdict.
   std::vector<VipCounters> ReadVipCounters() const;
   std::array<uint64_t, LB_VERDICT_COUNT> ReadVerdicts() const;
+  std::array<uint64_t, kNotes> ReadNotes() const;
   // The flows that are tracked now; calls `visitor` for at most `limit` of a VIP.
   std::vector<TrackedFlow> ListFlows(const model::VipKey& key, size_t limit) const;
 
@@ -95,11 +102,13 @@ class Forwarder {
     std::map<IpAddress, InstalledReal> reals;
     std::vector<LeavingReal> leaving;
     std::optional<model::Slots> slots;
+    ServerIds::Part ids;
+    std::set<IpAddress> nameless;  // draining, with flows that were given up: ids are not honoured
     model::FlowTable::Census census;  // of the last sweep
     uint64_t flow_peak = 0;
   };
 
-  Forwarder(const model::Settings& settings, const MapSizes& sizes, Clock clock);
+  Forwarder(const model::Settings& settings, uint32_t features, const MapSizes& sizes, Clock clock);
 
   // Regions for `slots` ring slots and `numbers` real numbers, not used by anything yet.
   std::optional<InstalledVip> Allocate(size_t slots, size_t numbers);
@@ -128,6 +137,12 @@ class Forwarder {
   void RemoveReals(InstalledVip& vip);
   void EndFlows(InstalledVip& vip, const std::function<bool(uint16_t)>& number);
 
+  // Whether the server ids of `vip` are those of `service`.
+  static bool HasIds(const InstalledVip& vip, const Service& service);
+  // Makes packets go where the ids that they carry say, by a part that was allocated for the VIP as
+  // it is configured now. Returns what to free once no packet uses it.
+  ServerIds::Part SetIds(InstalledVip& vip, const ServerIds::Part& part);
+
   // Room for tracked flows where `vip` has none; false where there is none to give.
   bool ProvideFlows(InstalledVip& vip);
   std::optional<FlowPlace> AllocateFlows(int bits);
@@ -146,13 +161,15 @@ class Forwarder {
   void CarryCounters(const Forwarder& owner, const InstalledVip& from, InstalledVip* to);
 
   model::Settings settings_;
+  uint32_t features_;
   MapSizes sizes_;
   Clock clock_;
   MappedArray vips_map_, ring_map_, ring_next_map_, refused_map_, flows_map_, reals_map_, hops_map_,
-      counters_map_, verdicts_map_;
+      id_configs_map_, server_ids_map_, counters_map_, verdicts_map_;
   Program program_;
   std::unique_ptr<VipTable> vip_table_;
   std::unique_ptr<HopTable> hop_table_;
+  std::unique_ptr<ServerIds> server_ids_;
   RegionAllocator ring_regions_;
   RegionAllocator real_regions_;
   RegionAllocator flow_regions_;
@@ -160,6 +177,7 @@ class Forwarder {
   std::set<IpAddress> addresses_;  // of installed VIPs
   Counter retired_;                // counted by reals that are gone
   std::array<uint64_t, LB_VERDICT_COUNT> verdicts_before_{};
+  std::array<uint64_t, kNotes> notes_before_{};
 };
 
 }  // namespace lb::dataplane

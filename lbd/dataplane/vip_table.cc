@@ -77,6 +77,11 @@ void VipTable::SetFlows(const VipTableKey& key, uint64_t flows) {
   std::atomic_ref<__u64>(entries_[slots_.at(key)].flows).store(flows, std::memory_order_release);
 }
 
+void VipTable::SetIdConfig(const VipTableKey& key, uint16_t id_config) {
+  std::atomic_ref<__u16>(entries_[slots_.at(key)].id_config)
+      .store(id_config, std::memory_order_release);
+}
+
 void VipTable::Erase(const VipTableKey& key) {
   const auto it = slots_.find(key);
   if (it == slots_.end()) return;

@@ -29,6 +29,8 @@ class VipTable {
   void SetPlace(const VipTableKey& key, uint64_t place);
   // Gives a present key another part of the flow table, in one store.
   void SetFlows(const VipTableKey& key, uint64_t flows);
+  // Routes a present key by this entry of lb_id_configs, in one store; 0: by its flow hash alone.
+  void SetIdConfig(const VipTableKey& key, uint16_t id_config);
   // Removes a key if it is present. Its place is not used again before EndOfGrace().
   void Erase(const VipTableKey& key);
   // Call when no reader can still use an erased entry.

@@ -37,6 +37,7 @@ class Applier {
     if (change.ring_bits) vip->ring.bits = *change.ring_bits;
     if (change.tracking) vip->tracking = *change.tracking;
     if (change.flows) vip->flows = *change.flows;
+    if (change.route_by_id) vip->route_by_id = *change.route_by_id;
     if (change.slow_start) vip->slow_start = *change.slow_start;
     if (change.reals) vip->reals = *change.reals;
     return OkStatus();
@@ -61,6 +62,7 @@ class Applier {
   Status operator()(const UpdateReal& change) {
     LB_ASSIGN_OR_RETURN(const auto found, FindReal(change.vip, change.address));
     if (change.weight) found->weight = *change.weight;
+    if (change.server_id) found->server_id = change.server_id;
     if (change.state) {
       found->state = *change.state;
       found->drain = change.drain;

@@ -30,6 +30,7 @@ struct UpdateVip {
   std::optional<int> ring_bits;
   std::optional<Tracking> tracking;
   std::optional<FlowOptions> flows;
+  std::optional<RouteById> route_by_id;
   std::optional<uint32_t> slow_start;
   std::optional<std::vector<Real>> reals;
 };
@@ -48,6 +49,7 @@ struct UpdateReal {
   VipKey vip;
   IpAddress address;
   std::optional<uint32_t> weight;
+  std::optional<uint64_t> server_id;
   std::optional<RealState> state;
   // Given together with `state`; empty: no deadline.
   std::optional<uint32_t> drain;

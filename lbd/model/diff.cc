@@ -16,7 +16,8 @@ std::string RingText(const RingOptions& ring) {
                      ring.bits == 0 ? "auto" : fmt::format("{}", ring.bits));
 }
 
-std::string Text(const std::optional<uint32_t>& value) {
+template <typename T>
+std::string Text(const std::optional<T>& value) {
   return value ? fmt::format("{}", *value) : "default";
 }
 
@@ -45,6 +46,7 @@ class Differ {
     Field(name + ": flows.window_seconds", Text(a.flows.window), Text(b.flows.window));
     Field(name + ": flows.idle_seconds", Text(a.flows.idle), Text(b.flows.idle));
     Field(name + ": flows.entries", Text(a.flows.entries), Text(b.flows.entries));
+    Field(name + ": route_by_id", ToString(a.route_by_id), ToString(b.route_by_id));
     Field(name + ": slow_start_seconds", a.slow_start, b.slow_start);
     for (const Real& real : a.reals) {
       const Real* after = b.FindReal(real.address);
@@ -55,6 +57,7 @@ class Differ {
       }
       Field(subject + ": weight", real.weight, after->weight);
       Field(subject + ": state", ToString(real.state), ToString(after->state));
+      Field(subject + ": server_id", Text(real.server_id), Text(after->server_id));
       Field(subject + ": drain_seconds", Text(real.drain), Text(after->drain));
     }
     for (const Real& real : b.reals) {

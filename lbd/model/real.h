@@ -25,6 +25,8 @@ struct Real {
   IpAddress address;      // where encapsulated packets are sent
   uint32_t weight = 100;  // share of the VIP's traffic, 0..1000000; 0 = none
   RealState state = RealState::kActive;
+  // By which packets name it where their VIP is routed by id; unique within the VIP.
+  std::optional<uint64_t> server_id;
   std::optional<uint32_t> drain;  // seconds after which a draining real loses what is left
 
   bool operator==(const Real&) const = default;

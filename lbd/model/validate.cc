@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
 constexpr size_t kMaxVipName = 63;
+// The first three bits of Katran's connection ids, of which the first two are the version, 1 to 3.
+constexpr int kFirstKatranConfig = 2;
 // A gRPC status travels in headers, which are small.
 constexpr size_t kMaxReported = 50;
 
@@ -81,6 +83,7 @@ class Checker {
       Add(path + ".ring.bits",
           fmt::format("2^{} slots are fewer than the {} reals", RingBits(vip), vip.reals.size()));
     }
+    CheckRouteById(vip, path);
     std::map<IpAddress, size_t> seen;
     for (size_t i = 0; i < vip.reals.size(); ++i) {
       const std::string real_path = fmt::format("{}.reals[{}]", path, i);
@@ -124,6 +127,65 @@ class Checker {
     if (real.drain && real.state != RealState::kDraining) {
       Add(path + ".drain_seconds",
           fmt::format("belongs to state draining, and the state is {}", ToString(real.state)));
+    }
+  }
+
+  void CheckRouteById(const Vip& vip, const std::string& vip_path) {
+    const RouteById& route = vip.route_by_id;
+    const std::string path = vip_path + ".route_by_id";
+    if (route.tcp_option && vip.key.protocol != Protocol::kTcp) {
+      Add(path + ".tcp_option", "is for TCP, and the VIP is not");
+    }
+    if (route.quic() && vip.key.protocol != Protocol::kUdp) {
+      Add(path, "quic_lb and quic_katran are for UDP, and the VIP is not");
+    }
+    for (int config = 0; config < kQuicLbConfigs; ++config) {
+      const int bytes = route.quic_lb[config];
+      const std::string config_path = fmt::format("{}.quic_lb (config_id {})", path, config);
+      if (bytes == 0) continue;
+      CheckRange(config_path + ".server_id_length", bytes, 1, kMaxServerIdBytes);
+      if (route.quic_katran && config >= kFirstKatranConfig) {
+        Add(config_path, "begins as connection ids of quic_katran do; use config_id 0 or 1");
+      }
+    }
+    if (route.any()) CheckServerIds(vip, vip_path);
+  }
+
+  void CheckServerIds(const Vip& vip, const std::string& vip_path) {
+    std::map<uint64_t, size_t> seen;
+    for (size_t i = 0; i < vip.reals.size(); ++i) {
+      const std::string path = fmt::format("{}.reals[{}].server_id", vip_path, i);
+      const std::optional<uint64_t> id = vip.reals[i].server_id;
+      if (!id) {
+        Add(path, "is required where the VIP is routed by id");
+        continue;
+      }
+      if (const auto [it, fresh] = seen.emplace(*id, i); !fresh) {
+        Add(path, fmt::format("{} is already that of reals[{}]", *id, it->second));
+      }
+      CheckFits(*id, vip.route_by_id, path);
+    }
+  }
+
+  // A server id must fit wherever packets of the VIP carry it.
+  void CheckFits(uint64_t id, const RouteById& route, const std::string& path) {
+    int bytes = kMaxServerIdBytes;
+    std::string why = "route_by_id";
+    const auto narrow = [&](int limit, std::string_view name) {
+      if (limit >= bytes) return;
+      bytes = limit;
+      why = name;
+    };
+    for (int config = 0; config < kQuicLbConfigs; ++config) {
+      const int length = route.quic_lb[config];
+      if (length > 0) narrow(length, fmt::format("quic_lb (config_id {})", config));
+    }
+    if (route.quic_katran) narrow(4, "quic_katran");
+    if (route.tcp_option) narrow(4, "tcp_option");
+    const uint64_t min = route.tcp_option || route.quic_katran ? 1 : 0;
+    const uint64_t max = (uint64_t{1} << (8 * bytes)) - 1;
+    if (id < min || id > max) {
+      Add(path, fmt::format("must be {}..{} for {}, got {}", min, max, why, id));
     }
   }
 

@@ -11,6 +11,7 @@
 #include "lbd/base/ip_address.h"
 #include "lbd/base/status.h"
 #include "lbd/model/real.h"
+#include "lbd/model/route_by_id.h"
 
 namespace lb::model {
 
@@ -68,6 +69,7 @@ struct Vip {
   RingOptions ring;
   Tracking tracking = Tracking::kAuto;
   FlowOptions flows;
+  RouteById route_by_id;
   uint32_t slow_start = 0;  // seconds in which a real that comes back gets its full weight
   std::vector<Real> reals;  // no address twice
 

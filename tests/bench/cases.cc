@@ -15,6 +15,7 @@ namespace {
 constexpr int kReals = 100;
 constexpr size_t kMinFrame = 64;
 constexpr size_t kEthernetLength = 14;
+constexpr char kPayload = 'A';
 
 constexpr Case kCases[] = {
     {.name = "tcp4_1"},
@@ -25,6 +26,10 @@ constexpr Case kCases[] = {
     {.name = "tcp4_1m_32vips", .flows = 1'000'000, .vips = 32},
     {.name = "tcp6_100k", .flows = 100'000, .v6 = true},
     {.name = "udp4_100k", .flows = 100'000, .protocol = model::Protocol::kUdp},
+    {.name = "quic_id_100k",
+     .flows = 100'000,
+     .protocol = model::Protocol::kUdp,
+     .server_ids = true},
     {.name = "synflood", .flows = kRandomSources, .tcp_flags = 0x02},
     {.name = "always_1m", .flows = 1'000'000, .tracking = model::Tracking::kAlways},
     {.name = "pass", .flows = 100'000, .verdict = LB_NOT_VIP},
@@ -60,15 +65,18 @@ model::Settings SettingsOf(const Case& c) {
   return settings;
 }
 
+uint32_t FeaturesOf(const Case& c) { return c.server_ids ? LB_FEATURE_QUIC_IDS : 0; }
+
 std::vector<dataplane::Service> ServicesOf(const Case& c) {
   std::vector<dataplane::Service> services;
   for (uint32_t i = 0; i < c.vips; ++i) {
     model::Vip vip{.key = VipOf(c, i), .tracking = c.tracking};
     if (c.tracking == model::Tracking::kAlways) vip.flows.entries = FlowEntries(c);
+    if (c.server_ids) vip.route_by_id.quic_lb[kPayload >> 5] = 2;
     std::vector<model::RingMember> members;
     for (int real = 1; real <= kReals; ++real) {
       const IpAddress address = c.v6 ? testing::Real6(real) : testing::Real4(real);
-      vip.reals.push_back({.address = address});
+      vip.reals.push_back({.address = address, .server_id = real});
       members.push_back({.address = address, .weight = 100});
     }
     model::Ring ring =
@@ -90,7 +98,8 @@ testing::Bytes FrameOf(const Case& c) {
     return testing::Ethernet({}, testing::Ip(ip, l4));
   };
   const size_t headers = build({}).size();
-  return build(std::string(kMinFrame - std::min(kMinFrame, headers), 'x'));
+  // A QUIC packet with a short header, and a connection id of config id 2.
+  return build(std::string(kMinFrame - std::min(kMinFrame, headers), kPayload));
 }
 
 bench_traffic TrafficOf(const Case& c) {
@@ -100,6 +109,7 @@ bench_traffic TrafficOf(const Case& c) {
   traffic.v6 = c.v6;
   traffic.flows = c.flows;
   traffic.vips = c.vips;
+  traffic.server_ids = c.server_ids ? kReals : 0;
   std::memcpy(traffic.ethernet, frame.data(), kEthernetLength);
   std::memcpy(traffic.words, frame.data() + kEthernetLength, sizeof(traffic.words));
   // Version to protocol; addresses and checksum are the generator's.

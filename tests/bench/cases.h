@@ -22,6 +22,7 @@ struct Case {
   model::Protocol protocol = model::Protocol::kTcp;
   uint8_t tcp_flags = 0x10;  // ACK
   model::Tracking tracking = model::Tracking::kAuto;
+  bool server_ids = false;          // in QUIC connection ids, which are known
   lb_verdict verdict = LB_FORWARD;  // of every packet
 };
 
@@ -31,6 +32,7 @@ std::span<const Case> Cases();
 const Case* FindCase(std::string_view name);
 
 model::Settings SettingsOf(const Case& c);
+uint32_t FeaturesOf(const Case& c);
 std::vector<dataplane::Service> ServicesOf(const Case& c);
 testing::Bytes FrameOf(const Case& c);
 // What the programs in tests/bench/bpf make such traffic of; not yet where to.

@@ -42,7 +42,7 @@ StatusOr<Contenders> Contenders::Load(const Case& c, const dataplane::NextHop& h
   self.ipip_->rodata->bench_outer_v6 = c.v6;
   if (bench_ipip_bpf::load(self.ipip_.get()) != 0) return ErrnoStatus(errno, "load bench_ipip");
 
-  LB_ASSIGN_OR_RETURN(self.forwarder_, dataplane::Forwarder::Create(SettingsOf(c)));
+  LB_ASSIGN_OR_RETURN(self.forwarder_, dataplane::Forwarder::Create(SettingsOf(c), FeaturesOf(c)));
   const std::vector<dataplane::Service> services = ServicesOf(c);
   std::map<IpAddress, dataplane::NextHop> hops;
   for (const dataplane::Service& service : services) {

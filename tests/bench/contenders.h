@@ -31,6 +31,10 @@ class Contenders {
   Effect expected(Contender contender) const;
   // Packets to which lbd gave the verdict of the case.
   uint64_t counted() const { return forwarder_->ReadVerdicts()[case_.verdict]; }
+  // Packets that went where their server id says.
+  uint64_t routed_by_id() const {
+    return forwarder_->ReadNotes()[LB_NOTE_ID_ROUTED - LB_NOTE_FIRST];
+  }
   // Flows that lbd's flow table knows.
   uint64_t Tracked() const;
 

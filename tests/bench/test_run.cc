@@ -37,6 +37,12 @@ Status CheckEffects(Wrapper& wrapper, const Contenders& contenders) {
   return OkStatus();
 }
 
+Status CheckServerIds(const Contenders& contenders, const Case& c) {
+  const uint64_t routed = contenders.routed_by_id();
+  if (routed == (c.server_ids ? contenders.counted() : 0)) return OkStatus();
+  return Internal(fmt::format("{} packets of {} were routed by id", routed, contenders.counted()));
+}
+
 // Where all flows are recorded they are, and nowhere else is any.
 Status CheckTracking(const Contenders& contenders, const Case& c) {
   const uint64_t tracked = contenders.Tracked();
@@ -72,6 +78,7 @@ StatusOr<std::vector<Result>> MeasureByTestRun(const Case& c, int runs) {
     for (size_t i = 0; i < kContenders.size(); ++i) ns[i].push_back(Median(bursts[i]));
   }
   LB_RETURN_IF_ERROR(CheckTracking(contenders, c));
+  LB_RETURN_IF_ERROR(CheckServerIds(contenders, c));
   std::vector<Result> results;
   for (size_t i = 0; i < kContenders.size(); ++i) {
     results.push_back(Summarize(c.name, ToString(kContenders[i]), ns[i]));

@@ -91,8 +91,9 @@ dataplane::NextHop Gateway(uint32_t mtu) {
           .via = {}};
 }
 
-Balancer::Balancer(const model::Settings& settings)
-    : tick_(Tick()), forwarder_(dataplane::Forwarder::Create(settings, 0, clock()).value()) {}
+Balancer::Balancer(const model::Settings& settings, uint32_t features)
+    : tick_(Tick()),
+      forwarder_(dataplane::Forwarder::Create(settings, features, 0, clock()).value()) {}
 
 NextHops Balancer::HopsOf(const Services& services) const {
   NextHops hops;
@@ -145,7 +146,7 @@ void Balancer::Restart(const Services& services, const std::function<void()>& me
   auto image = dataplane::Image::Open(forwarder_->program().id());
   ASSERT_TRUE(image.ok()) << Message(image.status());
   image->Freeze();
-  auto fresh = dataplane::Forwarder::Create(settings(), 1, clock()).value();
+  auto fresh = dataplane::Forwarder::Create(settings(), forwarder_->features(), 1, clock()).value();
   fresh->SetNextHops(HopsOf(services));
   fresh->Adopt(*image, services);
   if (meanwhile) meanwhile();

@@ -65,8 +65,8 @@ TEST(CountersTest, EveryVerdictIsCountedOncePerPacket) {
   header.version = 5;
   frames[LB_BAD_HEADER] = Ethernet({}, Ip(header, Tcp({})));
   frames[LB_BAD_LENGTH] = Truncated(web, web.size() - 1);
-  frames[LB_EXTENSIONS] = Ethernet({}, Ip({.source = kClient6, .destination = kVip6},
-                                          Extension(kHopByHop, Tcp({}), 256)));
+  frames[LB_EXTENSIONS] = Ethernet(
+      {}, Ip({.source = kClient6, .destination = kVip6}, Extension(kHopByHop, Tcp({}), 256)));
   header = ToVip();
   header.fragment = 0x2000;
   frames[LB_FRAGMENT] = Ethernet({}, Ip(header, Tcp({})));

@@ -36,7 +36,7 @@ class TrackingRaceTest : public ::testing::Test {
       vip_.reals.push_back({.address = Real4(i)});
       hops_[Real4(i)] = Gateway();
     }
-    Become(dataplane::Forwarder::Create(settings_, 0, clock()).value());
+    Become(dataplane::Forwarder::Create(settings_, 0, 0, clock()).value());
     Update(*owned_);
   }
 
@@ -137,7 +137,7 @@ class TrackingRaceTest : public ::testing::Test {
     auto image = dataplane::Image::Open(owned_->program().id());
     ASSERT_TRUE(image.ok()) << Message(image.status());
     image->Freeze();
-    auto fresh = dataplane::Forwarder::Create(settings_, 0, clock()).value();
+    auto fresh = dataplane::Forwarder::Create(settings_, 0, 0, clock()).value();
     fresh->Adopt(*image, Wanted());
     Update(*fresh);
     Become(std::move(fresh));

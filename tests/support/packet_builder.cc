@@ -121,11 +121,13 @@ Segment Tcp(const TcpHeader& header, std::string_view payload) {
   Append16(segment.bytes, header.destination);
   Append32(segment.bytes, 0x01020304);  // sequence
   Append32(segment.bytes, 0);           // acknowledgement
-  Append8(segment.bytes, 5 << 4);       // header length in words
+  const size_t words = 5 + header.options.size() / 4;
+  Append8(segment.bytes, static_cast<uint8_t>(words << 4));
   Append8(segment.bytes, header.flags);
   Append16(segment.bytes, 64240);  // window
   Append16(segment.bytes, 0);      // checksum
   Append16(segment.bytes, 0);      // urgent pointer
+  segment.bytes.insert(segment.bytes.end(), header.options.begin(), header.options.end());
   AppendText(segment.bytes, payload);
   return segment;
 }

@@ -52,6 +52,7 @@ struct TcpHeader {
   uint16_t source = kClientPort;
   uint16_t destination = 80;
   uint8_t flags = 0x02;  // SYN
+  Bytes options;         // a multiple of 4
 };
 Segment Tcp(const TcpHeader& header, std::string_view payload = {});
 

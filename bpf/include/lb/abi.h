@@ -10,6 +10,7 @@
 #define LB_ABI_H
 
 #include "lb/flow_table.h"
+#include "lb/server_id.h"
 #include "lb/types.h"
 
 /* Changes with every incompatible change of this file. */
@@ -47,8 +48,30 @@ enum lb_verdict {
 		LB_VERDICT_COUNT,
 };
 
-/* Room for verdicts per CPU: a power of two, so that an index needs no check but a mask. */
+/* Room for verdicts and notes per CPU: a power of two, so that an index needs no check but a mask.
+ */
 #define LB_VERDICT_SLOTS 64
+
+/*
+ * What is worth counting about packets besides their verdict.
+ * X(NAME, name, sentence for people)
+ */
+#define LB_NOTES(X)                                                                        \
+	X(ID_ROUTED, id_routed, "Went to the real that its server id names.")              \
+	X(ID_UNKNOWN, id_unknown,                                                          \
+	  "Names a server id that no real of the VIP has; went where its flow hash says.") \
+	X(ID_ABSENT, id_absent,                                                            \
+	  "For a VIP that is routed by id, without one; went where its flow hash says.")
+
+/* Counted behind the verdicts. */
+enum lb_note {
+	LB_NOTE_BEFORE = LB_VERDICT_SLOTS / 4 * 3 - 1,
+#define LB_NOTE_ENUM(NAME, name, text) LB_NOTE_##NAME,
+	LB_NOTES(LB_NOTE_ENUM)
+#undef LB_NOTE_ENUM
+		LB_NOTE_END,
+};
+#define LB_NOTE_FIRST (LB_NOTE_BEFORE + 1)
 
 /* lb_vip.flags */
 #define LB_VIP_USED 1	 /* the entry is valid */
@@ -86,9 +109,33 @@ struct lb_vip {
 	__u64 hash_k0; /* SipHash key of this VIP's flows */
 	__u64 hash_k1;
 	__u64 flows; /* its part of lb_flows */
-	__u64 reserved1;
+	__u32 reserved1;
+	__u16 id_config; /* in lb_id_configs; 0: not routed by id */
+	__u16 reserved2;
 };
 LB_ASSERT_SIZE(struct lb_vip, 64);
+
+/* lb_id_config.sources */
+#define LB_ID_QUIC 1	   /* UDP packets: QUIC connection ids */
+#define LB_ID_TCP_OPTION 2 /* TCP packets: option LB_TCP_SERVER_ID */
+
+/* The TCP option of Katran's TPR: kind, length, and a server id of 32 bits in host order. */
+#define LB_TCP_SERVER_ID 0xb7
+#define LB_TCP_SERVER_ID_LENGTH 6
+
+/* lb_id_configs: how packets to a VIP name their servers. Entry 0 is not used. */
+struct lb_id_config {
+	__u32 start; /* of its part of lb_server_ids, in buckets */
+	__u8 bits;   /* log2 of them */
+	__u8 seed;
+	__u8 sources; /* LB_ID_* */
+	__u8 reserved0;
+	/* Where the server id is in a connection id, by its first three bits; width 0: nowhere. */
+	__u8 skip[8];
+	__u8 width[8];
+	__u64 reserved1;
+};
+LB_ASSERT_SIZE(struct lb_id_config, 32);
 
 /* lb_real.flags */
 #define LB_REAL_V6 1 /* outer header is IPv6 */
@@ -126,6 +173,10 @@ LB_ASSERT_SIZE(struct lb_counter, 16);
 #define LB_STAGE_VLAN 2	      /* frames with VLAN tags are balanced */
 #define LB_STAGE_EXTENSIONS 4 /* so are packets with IPv6 extension headers */
 
+/* lb_config.features: what some VIP needs; the rest is not in the program. */
+#define LB_FEATURE_QUIC_IDS 4
+#define LB_FEATURE_TCP_IDS 8
+
 /* Constants of one loaded program; the verifier removes what they switch off. */
 struct lb_config {
 	__u32 vip_mask; /* entries of lb_vips - 1; likewise below */
@@ -146,9 +197,11 @@ struct lb_config {
 	__u32 abi_version; /* LB_ABI_VERSION: read by the lbd that takes over */
 	__u32 fast_hash;   /* lb_flow_hash_fast() in place of lb_flow_hash() */
 	__u32 stages;	   /* LB_STAGE_*: those that are on */
-	__u32 reserved;
+	__u32 features;	   /* LB_FEATURE_* */
+	__u32 id_config_mask;
+	__u32 server_id_mask; /* buckets of lb_server_ids - 1 */
 };
-LB_ASSERT_SIZE(struct lb_config, 88);
+LB_ASSERT_SIZE(struct lb_config, 96);
 
 /* A VIP's hash in lb_vips, and where its entry `choice` (0 or 1) may be, before masking. */
 LB_INLINE __u64 lb_vip_hash(__u64 key, const __u32 *address, __u16 port_be, __u8 protocol)

@@ -168,4 +168,32 @@ LB_INLINE __u32 lb_flow_real(struct lb_flow_bucket *bucket, __u64 fingerprint, _
 	return old;
 }
 
+/* Whether a packet of this flow would go to `real`, on a slot with this old owner. */
+LB_INLINE int lb_flow_is_at(const struct lb_flow_bucket *bucket, __u64 fingerprint, __u32 old,
+			    __u32 real)
+{
+	int way = lb_flow_find(bucket, fingerprint);
+
+	return (way < 0 ? old
+			: lb_flow_entry_real(*(volatile const __u64 *)&bucket
+						      ->entries[way & (LB_FLOW_WAYS - 1)])) == real;
+}
+
+/*
+ * A packet that names its real by itself, on a slot that is not stable: an entry that agrees stays
+ * young, and learns that the flow ends. Nothing is recorded, since a false name must move nobody.
+ */
+LB_INLINE void lb_flow_touch(struct lb_flow_bucket *bucket, __u64 fingerprint, __u32 real,
+			     enum lb_flow_event event, __u32 tick)
+{
+	int way = lb_flow_find(bucket, fingerprint);
+	__u64 *place = &bucket->entries[way & (LB_FLOW_WAYS - 1)];
+	__u64 present = way < 0 ? 0 : *(volatile __u64 *)place;
+	__u64 entry = lb_flow_entry(fingerprint, tick, real);
+
+	entry |= event == LB_FLOW_END ? LB_FLOW_ENDED : present & LB_FLOW_ENDED;
+	if (present && lb_flow_entry_real(present) == real && entry != present)
+		lb_flow_swap(place, present, entry);
+}
+
 #endif /* LB_FLOW_TABLE_H */

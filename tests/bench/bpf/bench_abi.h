@@ -20,8 +20,9 @@
 struct bench_traffic {
 	__u32 length; /* of the frame */
 	__u32 v6;
-	__u32 flows;	/* distinct flows; 0: every packet has a random source */
-	__u32 vips;	/* a power of two; flow n goes to the template's destination + n % vips */
+	__u32 flows;	  /* distinct flows; 0: every packet has a random source */
+	__u32 server_ids; /* IPv4 QUIC: flow n carries the id 1 + n % server_ids; 0: none does */
+	__u32 vips;	  /* a power of two; flow n goes to the template's destination + n % vips */
 	__u32 checksum; /* IPv4: sum of the header's 16-bit words without addresses and checksum */
 	__u32 out_ifindex; /* the live sender's */
 	/* The template: Ethernet header (and 2 bytes of nothing), then words. */

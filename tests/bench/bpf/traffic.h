@@ -89,6 +89,11 @@ static __always_inline int traffic_next_packet(struct xdp_md *ctx)
 		words[3] = flow.source;
 		words[4] = destination;
 		words[5] = (bench_traffic.words[5] & 0xffff0000) | flow.port_be;
+		/* A short header, the first byte of the connection id, the server id. */
+		if (bench_traffic.server_ids)
+			words[7] = (bench_traffic.words[7] & 0xffff) |
+				   (__u32)bpf_htons(1 + flow.number % bench_traffic.server_ids)
+					   << 16;
 	}
 	return 0;
 }

@@ -93,6 +93,18 @@ TEST(ConvertTest, RangesOfTrackingAreChecked) {
                           HasSubstr("vips[0].reals[0].drain_seconds: belongs to state draining")));
 }
 
+TEST(ConvertTest, QuicLbConfigurationsAreChecked) {
+  const std::string vip = "vips { address: '192.0.2.1' port: 443 protocol: PROTOCOL_UDP ";
+  EXPECT_THAT(ProblemsOf(vip + "route_by_id { quic_lb { config_id: 7 server_id_length: 2 } "
+                               "quic_lb { server_id_length: 7 } quic_lb { config_id: 1 } "
+                               "quic_lb { config_id: 2 server_id_length: 1 } "
+                               "quic_lb { config_id: 2 server_id_length: 1 } } }"),
+              ElementsAre("vips[0].route_by_id.quic_lb[0].config_id: must be 0..6, got 7",
+                          "vips[0].route_by_id.quic_lb[1].server_id_length: must be 1..6, got 7",
+                          "vips[0].route_by_id.quic_lb[2].server_id_length: must be 1..6, got 0",
+                          "vips[0].route_by_id.quic_lb[4].config_id: 2 is there twice"));
+}
+
 TEST(ConvertTest, HashKeysAreReadAndNeverWritten) {
   const auto converted =
       ConfigFromProto(Parse<v1::Config>("hash_key: '000102030405060708090a0b0c0d0e0F'"));
@@ -128,10 +140,17 @@ TEST(ConvertTest, AnyConfigurationSurvivesTheRoundTrip) {
       if (below(2)) vip.flows.idle = 35 + below(4000);
       if (below(2)) vip.flows.entries = 64 + below(1 << 20);
       vip.slow_start = below(3600);
+      const bool by_id = below(2) != 0;
+      if (by_id && vip.key.protocol == model::Protocol::kTcp) vip.route_by_id.tcp_option = true;
+      if (by_id && vip.key.protocol == model::Protocol::kUdp) {
+        vip.route_by_id.quic_lb[below(2)] = static_cast<uint8_t>(1 + below(6));
+        vip.route_by_id.quic_katran = below(2) != 0;
+      }
       for (uint32_t n = 0; n < below(5); ++n) {
         model::Real real;
         real.address = IpAddress::Parse("10.0.0." + std::to_string(n + 1)).value();
         real.weight = below(1000001);
+        if (by_id) real.server_id = n + 1;
         real.state = static_cast<model::RealState>(below(4));
         if (real.state == model::RealState::kDraining && below(2)) real.drain = 1 + below(600);
         vip.reals.push_back(real);

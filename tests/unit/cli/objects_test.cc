@@ -62,12 +62,29 @@ TEST(ObjectsTest, AStateOfANewerLbdIsANumber) {
 
 TEST(ObjectsTest, ABadRealIsExplained) {
   EXPECT_EQ(Message(ParseReal("10.0.0.1,wieght=5").status()),
-            "\"wieght\": unknown; write a real as ADDRESS[,weight=N][,state=STATE]");
+            "\"wieght\": unknown; write a real as ADDRESS[,weight=N][,server_id=N][,state=STATE]");
   EXPECT_EQ(Message(ParseReal("10.0.0.1,weight=1000001").status()),
             "weight: want 0..1000000, got \"1000001\"");
   EXPECT_EQ(Message(ParseReal("10.0.0.1,state=off").status()),
             "state: want one of active, draining, down, standby, got \"off\"");
   EXPECT_FALSE(ParseReal("10.0.0").ok());
+}
+
+TEST(ObjectsTest, RoutingByIdIsReadAsALine) {
+  const auto quic = ParseRouteById("quic_katran,quic_lb:1:4");
+  ASSERT_TRUE(quic.ok());
+  EXPECT_TRUE(quic->quic_katran());
+  ASSERT_EQ(quic->quic_lb_size(), 1);
+  EXPECT_EQ(quic->quic_lb(0).config_id(), 1u);
+  EXPECT_EQ(quic->quic_lb(0).server_id_length(), 4u);
+  EXPECT_TRUE(ParseRouteById("tcp_option")->tcp_option());
+  EXPECT_FALSE(ParseRouteById("off")->tcp_option());
+  EXPECT_EQ(Message(ParseRouteById("quic_lb:1").status()),
+            "want quic_lb:CONFIG:BYTES, got \"quic_lb:1\"");
+  EXPECT_EQ(Message(ParseRouteById("tcp").status()),
+            "want off, tcp_option, quic_katran or quic_lb:CONFIG:BYTES, got \"tcp\"");
+  EXPECT_EQ(ParseReal("10.0.0.1,server_id=7")->server_id(), 7u);
+  EXPECT_FALSE(ParseReal("10.0.0.1,server_id=x").ok());
 }
 
 }  // namespace

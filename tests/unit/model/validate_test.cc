@@ -219,6 +219,53 @@ TEST(ValidateTest, WeightsAreInRange) {
   }
 }
 
+Vip RoutedById(std::string_view key, const RouteById& route, std::vector<uint64_t> ids) {
+  Vip vip = VipOf(key, {"10.0.0.1", "10.0.0.2"});
+  vip.route_by_id = route;
+  for (size_t i = 0; i < ids.size(); ++i) vip.reals[i].server_id = ids[i];
+  return vip;
+}
+
+TEST(ValidateTest, ServerIdsAreRequiredAndDistinctWhereTheVipIsRoutedById) {
+  const RouteById option{.tcp_option = true};
+  EXPECT_THAT(Problems(ConfigOf({RoutedById("192.0.2.1:80/tcp", option, {1, 2})})), IsEmpty());
+  EXPECT_THAT(Problems(ConfigOf({RoutedById("192.0.2.1:80/tcp", {}, {1, 1})})), IsEmpty());
+  EXPECT_THAT(Problems(ConfigOf({RoutedById("192.0.2.1:80/tcp", option, {7})})),
+              ElementsAre("vips[0].reals[1].server_id: is required where the VIP is routed by id"));
+  EXPECT_THAT(Problems(ConfigOf({RoutedById("192.0.2.1:80/tcp", option, {7, 7})})),
+              ElementsAre("vips[0].reals[1].server_id: 7 is already that of reals[0]"));
+}
+
+TEST(ValidateTest, ServerIdsFitWhereverTheyAreCarried) {
+  const auto udp = [](const RouteById& route, uint64_t id) {
+    return Problems(ConfigOf({RoutedById("192.0.2.1:443/udp", route, {1, id})}));
+  };
+  EXPECT_THAT(udp({.quic_lb = {0, 1, 2}}, 255), IsEmpty());
+  EXPECT_THAT(udp({.quic_lb = {0, 1, 2}}, 256),
+              ElementsAre("vips[0].reals[1].server_id: must be 0..255 for quic_lb (config_id 1), "
+                          "got 256"));
+  EXPECT_THAT(udp({.quic_lb = {6}}, (uint64_t{1} << 48) - 1), IsEmpty());
+  EXPECT_THAT(udp({.quic_katran = true}, UINT32_MAX), IsEmpty());
+  EXPECT_THAT(udp({.quic_katran = true}, uint64_t{UINT32_MAX} + 1),
+              ElementsAre("vips[0].reals[1].server_id: must be 1..4294967295 for quic_katran, got "
+                          "4294967296"));
+  EXPECT_THAT(Problems(ConfigOf({RoutedById("192.0.2.1:80/tcp", {.tcp_option = true}, {0, 1})})),
+              ElementsAre("vips[0].reals[0].server_id: must be 1..4294967295 for tcp_option, got "
+                          "0"));
+}
+
+TEST(ValidateTest, PacketsOfTheVipCanCarryTheIds) {
+  EXPECT_THAT(Problems(ConfigOf({RoutedById("192.0.2.1:443/udp", {.tcp_option = true}, {1, 2})})),
+              ElementsAre("vips[0].route_by_id.tcp_option: is for TCP, and the VIP is not"));
+  EXPECT_THAT(
+      Problems(ConfigOf({RoutedById("192.0.2.1:443/tcp", {.quic_katran = true}, {1, 2})})),
+      ElementsAre("vips[0].route_by_id: quic_lb and quic_katran are for UDP, and the VIP is not"));
+  const RouteById both{.quic_lb = {2, 0, 2}, .quic_katran = true};
+  EXPECT_THAT(Problems(ConfigOf({RoutedById("192.0.2.1:443/udp", both, {1, 2})})),
+              ElementsAre("vips[0].route_by_id.quic_lb (config_id 2): begins as connection ids of "
+                          "quic_katran do; use config_id 0 or 1"));
+}
+
 TEST(ValidateTest, AllVipsTogetherStayWithinTheLimits) {
   EXPECT_THAT(After([](Config& c) { c.settings.limits.vips = 2; }), IsEmpty());
   EXPECT_THAT(After([](Config& c) { c.settings.limits.vips = 1; }),
