@@ -3,6 +3,7 @@
 #include "vmlinux.h"
 
 #include "encap.h"
+#include "guard.h"
 #include "icmp.h"
 #include "lb/flow_hash.h"
 #include "parse.h"
@@ -13,25 +14,22 @@
 
 static __always_inline enum lb_verdict forward(struct packet *p)
 {
-	const struct lb_vip *vip = vip_find(p);
-	const struct lb_next_hop *hops = lb_table(lb_next_hops);
+	const struct lb_vip *vip = vip_find(p->destination, p->destination_port_be, p->protocol);
 	const struct lb_real *reals = lb_table(lb_reals);
-	const struct lb_real *real;
 	enum lb_verdict verdict;
 	__u64 hash;
 	int index;
 
 	if (!vip)
 		return LB_NOT_VIP;
-	hash = lb_config.fast_hash
-		       ? lb_flow_hash_fast(vip->hash_k0, vip->hash_k1, p->source, p->ports, p->v6)
-		       : lb_flow_hash(vip->hash_k0, vip->hash_k1, p->source, p->ports, p->v6);
+	verdict = guard(vip, p);
+	if (verdict != LB_CONTINUE)
+		return verdict;
+	hash = ring_hash(vip, p);
 	index = ring_real(vip, hash, p, named_real(vip, p));
 	if (index < 0)
 		return LB_NO_REAL;
-	real = &reals[index & lb_config.real_mask];
-	verdict = encap(p, real, &hops[real->next_hop & lb_config.next_hop_mask],
-			lb_outer_hash(hash));
+	verdict = encap(p, &reals[index & lb_config.real_mask], lb_outer_hash(hash));
 	if (verdict == LB_FORWARD)
 		stats_count_forward(index, p->ip_length);
 	return verdict;

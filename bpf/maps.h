@@ -23,6 +23,10 @@
 
 /* VIPs by address, port and protocol. Written by user space. */
 LB_TABLE(struct lb_vip, lb_vips);
+/* VIPs of prefixes and of port ranges. Written by user space. */
+LB_TABLE(struct lb_vip, lb_wide_vips);
+/* Which of these a port has, scope by scope. Written by user space. */
+LB_TABLE(struct lb_port_rule, lb_port_rules);
 /* Rings of all VIPs, one after the other. Written by user space. */
 LB_TABLE(__u16, lb_ring);
 /* The reals of new connections, slot by slot as lb_ring. Written by user space. */
@@ -42,9 +46,34 @@ LB_TABLE(struct lb_id_config, lb_id_configs);
 LB_TABLE(struct lb_server_id_bucket, lb_server_ids);
 /* Forwarded packets per CPU and entry of lb_reals. Written by the program. */
 LB_TABLE(struct lb_counter, lb_counters);
+/* Whom VIPs serve. Written by user space, but for `due`. */
+LB_TABLE(struct lb_policy, lb_policies);
+/* What was refused, per CPU and policy. Written by the program. */
+LB_TABLE(struct lb_policy_count, lb_policy_counts);
+/* Rates of sources. Written by the program. */
+LB_TABLE(struct lb_source_bucket, lb_source_buckets);
 /* Packets per CPU and verdict, or note; LB_FORWARD is not counted here, it is the sum of
  * lb_counters. */
 LB_TABLE(__u64, lb_verdicts);
+
+/* The rules of the longest prefix of an address. No table, as it is searched by prefix; the loader
+ * sets its size. Written by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct lb_scope_key);
+	__type(value, struct lb_scope);
+} lb_scopes SEC(".maps");
+
+/* Sources that are allowed or denied, policy by policy. Likewise. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct lb_source_key);
+	__type(value, __u32);
+} lb_sources SEC(".maps");
 
 /* The first element of a table; what it points to is hidden from the compiler. */
 #define lb_table(name)                                            \

@@ -7,6 +7,7 @@
 #include "lb/flow_table.h"
 #include "maps.h"
 #include "packet.h"
+#include "vip.h"
 
 static __always_inline enum lb_flow_event flow_event(const struct packet *p)
 {
@@ -65,6 +66,57 @@ struct named_real {
 	__u32 number; /* VIP-local; 0: none */
 	__u32 opens;  /* it starts a connection all the same, or seems to */
 };
+
+static __always_inline __u64 ring_hash_fields(__u64 k0, __u64 k1, const __u32 *address,
+					      __u32 ports, int v6)
+{
+	if (lb_config.fast_hash)
+		return lb_flow_hash_fast(k0, k1, address, ports, v6);
+	return lb_flow_hash(k0, k1, address, ports, v6);
+}
+
+/* The same for an address as its two words, and ports with the family above them. Global and not inline:
+ * rare, and stacks of callers add up. */
+__noinline __u64 ring_hash_words(__u64 k0, __u64 k1, __u64 high, __u64 low, __u64 ports_v6)
+{
+	__u32 address[4] = {high, high >> 32, low, low >> 32};
+
+	return ring_hash_fields(k0, k1, address, ports_v6, ports_v6 >> 32);
+}
+
+/* As lb_flow_hash_by() has it. `flow`: the hash of source and ports. */
+static __always_inline __u64 ring_hash_by(const struct lb_vip *vip, const struct packet *p,
+					  __u64 flow)
+{
+	__u64 family = (__u64)p->v6 << 32;
+	__u32 options = vip->options;
+	__u64 high = 0, low = 0;
+
+	if (options & LB_HASH_DESTINATION)
+		flow ^= ring_hash_words(vip->hash_k0, vip->hash_k1, vip_word(p->destination, 0),
+					vip_word(p->destination, 1),
+					LB_HASH_DESTINATION_PORTS | family);
+	if (!(options & LB_HASH_OPTIONS & ~LB_HASH_DESTINATION))
+		return flow;
+	if (!(options & LB_HASH_NO_SOURCE)) {
+		high = vip_word(p->source, 0);
+		low = vip_word(p->source, 1);
+	}
+	return lb_flow_hash_join(ring_hash_words(vip->hash_k0, vip->hash_k1, high, low,
+						 lb_slot_ports(options, p->ports) | family),
+				 flow);
+}
+
+/* The hash of a flow: its first bits are the slot, all of them the flow itself. */
+static __always_inline __u64 ring_hash(const struct lb_vip *vip, const struct packet *p)
+{
+	__u64 flow = ring_hash_fields(vip->hash_k0, vip->hash_k1, p->source, p->ports, p->v6);
+
+	if ((lb_config.features & LB_FEATURE_HASH_FIELDS) &&
+	    unlikely(vip->options & LB_HASH_OPTIONS))
+		return ring_hash_by(vip, p, flow);
+	return flow;
+}
 
 /* The index in lb_reals of the flow's real, or -1 where there is none. */
 static __always_inline int ring_real(const struct lb_vip *vip, __u64 hash, const struct packet *p,

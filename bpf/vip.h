@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* VIP lookup: a two-choice table of one cache line per entry. */
+/*
+ * VIP lookup: a two-choice table of one cache line per entry, and a search by prefix and port for
+ * what is not one address with one port or all.
+ */
 #ifndef LB_BPF_VIP_H
 #define LB_BPF_VIP_H
 
@@ -43,15 +46,74 @@ static __always_inline const struct lb_vip *vip_get(const __u32 *address, __u16 
 	return NULL;
 }
 
-/* The VIP of a TCP or UDP packet: its own port first, then any port. */
-static __always_inline const struct lb_vip *vip_find(const struct packet *p)
+static __always_inline void vip_scope_key(struct lb_scope_key *key, const __u32 *address,
+					  __u8 protocol)
 {
-	const struct lb_vip *vip;
+	key->prefix_length = LB_SCOPE_KEY_BITS;
+	key->protocol = protocol;
+	for (int i = 0; i < 4; i++)
+		key->address[i] = address[i];
+}
 
-	vip = vip_get(p->destination, p->destination_port_be, p->protocol, 0);
-	if (!vip)
-		vip = vip_get(p->destination, 0, p->protocol, 0);
-	return vip;
+/*
+ * The index in lb_wide_vips of the VIP that the rules for an address, given as its two words, name for a
+ * port, or -1. A global function, as the verifier checks these once and not for each call; the key is
+ * made here, as stacks of callers add up.
+ */
+__noinline int vip_by_rule(__u64 high_word, __u64 low_word, __u32 protocol, __u32 port)
+{
+	__u32 address[4] = {high_word, high_word >> 32, low_word, low_word >> 32};
+	const struct lb_port_rule *rules = lb_table(lb_port_rules);
+	const struct lb_scope *scope;
+	struct lb_scope_key key;
+	__u32 low = 0, high;
+
+	vip_scope_key(&key, address, protocol);
+	scope = bpf_map_lookup_elem(&lb_scopes, &key);
+	if (!scope)
+		return -1;
+	high = scope->rules;
+	for (int i = 0; i <= LB_SCOPE_RULES_BITS && low < high; i++) {
+		__u32 middle = (low + high) / 2;
+		__u32 index = (scope->first_rule + middle) & lb_config.port_rule_mask;
+
+		if (port < rules[index].first_port)
+			high = middle;
+		else if (port > rules[index].last_port)
+			low = middle + 1;
+		else
+			return rules[index].vip & 0x7fffffff;
+	}
+	return -1;
+}
+
+static __always_inline const struct lb_vip *vip_wide(const __u32 *address, __u16 port_be,
+						     __u8 protocol)
+{
+	const struct lb_vip *vips = lb_table(lb_wide_vips);
+	int index = vip_by_rule(vip_word(address, 0), vip_word(address, 1), protocol,
+				bpf_ntohs(port_be));
+
+	return index < 0 ? NULL : &vips[index & lb_config.wide_vip_mask];
+}
+
+/*
+ * The VIP of a TCP or UDP packet. The more exact address comes first, and for one address the more
+ * exact port: one port, then a range, then every port.
+ */
+static __always_inline const struct lb_vip *vip_find(const __u32 *destination, __u16 port_be,
+						     __u8 protocol)
+{
+	const struct lb_vip *vip = vip_get(destination, port_be, protocol, 0);
+
+	if (likely(vip))
+		return vip;
+	if (lb_config.features & LB_FEATURE_WIDE_VIPS) {
+		vip = vip_wide(destination, port_be, protocol);
+		if (vip)
+			return vip;
+	}
+	return vip_get(destination, 0, protocol, 0);
 }
 
 /*
@@ -61,8 +123,14 @@ static __always_inline const struct lb_vip *vip_find(const struct packet *p)
 __noinline int vip_has_words(__u64 high, __u64 low)
 {
 	__u32 address[4] = {high, high >> 32, low, low >> 32};
+	struct lb_scope_key key;
 
-	return vip_get(address, 0, 0, LB_VIP_ADDRESS) != NULL;
+	if (vip_get(address, 0, 0, LB_VIP_ADDRESS))
+		return 1;
+	if (!(lb_config.features & LB_FEATURE_WIDE_VIPS))
+		return 0;
+	vip_scope_key(&key, address, 0);
+	return bpf_map_lookup_elem(&lb_scopes, &key) != NULL;
 }
 
 static __always_inline int vip_has_address(const __u32 *address)

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "lbd/config/field_names.h"
 #include "lbd/config/scalar.h"
 #include "lbd/model/limits.h"
@@ -10,6 +12,12 @@
 
 namespace lb::cli {
 namespace {
+
+constexpr std::pair<model::Protocol, v1::Protocol> kProtocols[] = {
+    {model::Protocol::kTcp, v1::PROTOCOL_TCP},
+    {model::Protocol::kUdp, v1::PROTOCOL_UDP},
+    {model::Protocol::kTcpUdp, v1::PROTOCOL_TCP_UDP},
+};
 
 template <typename Enum>
 StatusOr<Enum> ParseEnum(const google::protobuf::EnumDescriptor& type, std::string_view text) {
@@ -49,9 +57,15 @@ Status SetRealOption(std::string_view name, std::string_view value, v1::Real& re
     real.set_state(*state);
     return OkStatus();
   }
-  return InvalidArgument(
-      fmt::format("{}: unknown; write a real as ADDRESS[,weight=N][,server_id=N][,state=STATE]",
-                  config::Quote(name)));
+  if (name == "encap") {
+    const auto encap = ParseEncap(value);
+    if (!encap.ok()) return Annotate(encap.status(), "encap");
+    real.set_encap(*encap);
+    return OkStatus();
+  }
+  return InvalidArgument(fmt::format(
+      "{}: unknown; write a real as ADDRESS[,weight=N][,server_id=N][,state=STATE][,encap=ENCAP]",
+      config::Quote(name)));
 }
 
 // Cuts `text` at the first `separator` and returns what is before it.
@@ -67,13 +81,16 @@ std::string_view TakeUntil(char separator, std::string_view& text) {
 StatusOr<v1::VipKey> ParseVip(std::string_view text) {
   LB_ASSIGN_OR_RETURN(const model::VipKey key, model::VipKey::Parse(text));
   v1::VipKey vip;
-  vip.set_address(key.address.ToString());
+  vip.set_address(key.is_prefix() ? key.prefix().ToString() : key.address.ToString());
   if (key.port == 0) {
     vip.set_any_port(true);
   } else {
     vip.set_port(key.port);
+    if (key.is_range()) vip.set_last_port(key.last_port);
   }
-  vip.set_protocol(key.protocol == model::Protocol::kUdp ? v1::PROTOCOL_UDP : v1::PROTOCOL_TCP);
+  for (const auto& [model, proto] : kProtocols) {
+    if (key.protocol == model) vip.set_protocol(proto);
+  }
   return vip;
 }
 
@@ -115,6 +132,22 @@ StatusOr<v1::RouteById> ParseRouteById(std::string_view text) {
   return route;
 }
 
+StatusOr<v1::RateLimit> ParseRate(std::string_view text) {
+  const std::string_view whole = text;
+  const auto rate = config::ParseNumber<uint32_t>(TakeUntil('/', text));
+  const bool has_burst = whole.find('/') != std::string_view::npos;
+  const auto burst = has_burst ? config::ParseNumber<uint32_t>(text) : 0;
+  if (!rate || !burst || (has_burst && *burst == 0)) {
+    return InvalidArgument(fmt::format(
+        "want new flows per second, as 100, or with how many at once, as 100/500; got {}",
+        config::Quote(whole)));
+  }
+  v1::RateLimit limit;
+  limit.set_per_second(*rate);
+  limit.set_burst(*burst);
+  return limit;
+}
+
 StatusOr<v1::RingScheme> ParseRingScheme(std::string_view text) {
   return ParseEnum<v1::RingScheme>(*v1::RingScheme_descriptor(), text);
 }
@@ -127,11 +160,20 @@ StatusOr<v1::Tracking> ParseTracking(std::string_view text) {
   return ParseEnum<v1::Tracking>(*v1::Tracking_descriptor(), text);
 }
 
+StatusOr<v1::HashPolicy> ParseHashPolicy(std::string_view text) {
+  return ParseEnum<v1::HashPolicy>(*v1::HashPolicy_descriptor(), text);
+}
+
+StatusOr<v1::Encapsulation> ParseEncap(std::string_view text) {
+  return ParseEnum<v1::Encapsulation>(*v1::Encapsulation_descriptor(), text);
+}
+
 v1::VipKey KeyOf(const v1::Vip& vip) {
   v1::VipKey key;
   key.set_address(vip.address());
   if (vip.has_port()) key.set_port(vip.port());
   key.set_any_port(vip.any_port());
+  if (vip.has_last_port()) key.set_last_port(vip.last_port());
   key.set_protocol(vip.protocol());
   return key;
 }
@@ -140,9 +182,12 @@ bool SameVip(const v1::VipKey& a, const v1::VipKey& b) { return ToText(a) == ToT
 
 std::string ToText(const v1::VipKey& vip) {
   model::VipKey key;
-  if (const auto address = IpAddress::Parse(vip.address()); address.ok()) key.address = *address;
+  if (const auto prefix = IpPrefix::Parse(vip.address()); prefix.ok()) key.SetPrefix(*prefix);
   key.port = static_cast<uint16_t>(vip.any_port() ? 0 : vip.port());
-  if (vip.protocol() == v1::PROTOCOL_UDP) key.protocol = model::Protocol::kUdp;
+  key.last_port = static_cast<uint16_t>(vip.last_port());
+  for (const auto& [model, proto] : kProtocols) {
+    if (vip.protocol() == proto) key.protocol = model;
+  }
   return key.ToString();
 }
 
@@ -161,6 +206,16 @@ std::string ToText(v1::RealState state) {
 std::string ToText(v1::Tracking tracking) {
   if (tracking == v1::TRACKING_UNSPECIFIED) tracking = v1::TRACKING_AUTO;
   return EnumText(*v1::Tracking_descriptor(), tracking);
+}
+
+std::string ToText(v1::HashPolicy policy) {
+  if (policy == v1::HASH_POLICY_UNSPECIFIED) policy = v1::HASH_POLICY_FIVE_TUPLE;
+  return EnumText(*v1::HashPolicy_descriptor(), policy);
+}
+
+std::string ToText(v1::Encapsulation encap) {
+  if (encap == v1::ENCAPSULATION_UNSPECIFIED) encap = v1::ENCAPSULATION_IPIP;
+  return EnumText(*v1::Encapsulation_descriptor(), encap);
 }
 
 std::string RealName(const v1::VipKey& vip, std::string_view address) {

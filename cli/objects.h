@@ -10,13 +10,18 @@
 // How people write and read the objects of lb.v1.
 namespace lb::cli {
 
-// "192.0.2.1:80/tcp", "[2001:db8::1]:443/udp", "192.0.2.1:any/tcp"; without a protocol TCP.
+// "192.0.2.1:80/tcp", "[2001:db8::1]:443/udp", "192.0.2.1:any/tcp",
+// "192.0.2.0/24:8000-8100/tcp_udp"; without a protocol TCP.
 StatusOr<v1::VipKey> ParseVip(std::string_view text);
-// "10.0.0.1", "10.0.0.1,weight=50,state=standby"
+// "10.0.0.1", "10.0.0.1,weight=50,state=standby,encap=gue"
 StatusOr<v1::Real> ParseReal(std::string_view text);
+// "100", "100/500": so many per second, and so many at once.
+StatusOr<v1::RateLimit> ParseRate(std::string_view text);
 StatusOr<v1::RingScheme> ParseRingScheme(std::string_view text);
 StatusOr<v1::RealState> ParseRealState(std::string_view text);
 StatusOr<v1::Tracking> ParseTracking(std::string_view text);
+StatusOr<v1::HashPolicy> ParseHashPolicy(std::string_view text);
+StatusOr<v1::Encapsulation> ParseEncap(std::string_view text);
 
 // "off", "tcp_option", or of quic_lb:CONFIG:BYTES and quic_katran some, separated by commas.
 StatusOr<v1::RouteById> ParseRouteById(std::string_view text);
@@ -27,8 +32,10 @@ bool SameVip(const v1::VipKey& a, const v1::VipKey& b);
 std::string ToText(const v1::VipKey& vip);
 std::string ToText(const v1::Ring& ring);  // "rendezvous", "maglev 2^16"
 std::string ToText(v1::XdpMode mode);
-std::string ToText(v1::RealState state);    // "active"
-std::string ToText(v1::Tracking tracking);  // "auto"
+std::string ToText(v1::RealState state);      // "active"
+std::string ToText(v1::Tracking tracking);    // "auto"
+std::string ToText(v1::HashPolicy policy);    // "five_tuple"
+std::string ToText(v1::Encapsulation encap);  // "ipip"
 // "real 10.0.0.1 of 192.0.2.1:80/tcp"
 std::string RealName(const v1::VipKey& vip, std::string_view address);
 

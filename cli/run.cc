@@ -22,6 +22,7 @@
 #include "cli/completion.h"
 #include "cli/objects.h"
 #include "lbd/base/ip_address.h"
+#include "lbd/base/ip_prefix.h"
 #include "lbd/config/field_names.h"
 #include "lbd/config/suggestion.h"
 #include "lbd/model/limits.h"
@@ -197,11 +198,16 @@ class CommandLine {
         ->check(CLI::Range(model::kMinRingBits, model::kMaxRingBits)
                     .description(fmt::format("{}..{}", model::kMinRingBits, model::kMaxRingBits)))
         ->type_name("BITS");
+    command.add_option("--hash", vip_.hash, "The fields of a packet that choose its real")
+        ->check(
+            CLI::IsMember({"five_tuple", "source", "source_destination_port", "destination_port"}))
+        ->type_name("FIELDS");
     command
         .add_option("--tracking", vip_.tracking,
                     "The flows to remember, so that changes of the reals do not break them")
         ->check(CLI::IsMember({"auto", "always", "none"}))
         ->type_name("WHICH");
+    AddSourceOptions(command);
     AddNumber(command, "--window", vip_.window, 1, model::kMaxWindow, "SECONDS",
               "From a change until it is final; default 900 for TCP, 60 for UDP");
     AddNumber(command, "--idle", vip_.idle, model::kMinIdle, model::kMaxIdle, "SECONDS",
@@ -218,11 +224,36 @@ class CommandLine {
               "In which a real that comes back gets its full weight; default 0, at once");
     command
         .add_option("--real", vip_.reals,
-                    about_reals + ": ADDRESS[,weight=N][,server_id=N][,state=STATE]; once for each")
+                    about_reals +
+                        ": ADDRESS[,weight=N][,server_id=N][,state=STATE][,encap=ENCAP]; once for "
+                        "each")
         ->take_all()
         ->expected(1)
         ->check(Check(ParseReal))
         ->type_name("REAL");
+  }
+
+  void AddSourceOptions(CLI::App& command) {
+    const auto add_list = [&](const char* name, std::vector<std::string>& list,
+                              const std::string& nothing, const char* about) {
+      command.add_option(name, list, about)
+          ->take_all()
+          ->expected(1)
+          ->check(Check([nothing](const std::string& text) -> StatusOr<IpPrefix> {
+            return text == nothing ? StatusOr<IpPrefix>(IpPrefix()) : IpPrefix::Parse(text);
+          }))
+          ->type_name("PREFIX");
+    };
+    add_list("--allow", vip_.allow, "all", "Serve these clients only; once for each, or \"all\"");
+    add_list("--deny", vip_.deny, "none", "Do not serve these clients; once for each, or \"none\"");
+    command.add_option("--new-flows", vip_.new_flows, "New TCP connections per second; 0: any")
+        ->check(Check(ParseRate))
+        ->type_name("N[/BURST]");
+    command
+        .add_option("--new-flows-per-source", vip_.new_flows_per_source,
+                    "Likewise of one client: an IPv4 address or an IPv6 /64")
+        ->check(Check(ParseRate))
+        ->type_name("N[/BURST]");
   }
 
   void AddReal() {
@@ -234,6 +265,7 @@ class CommandLine {
     AddWeight(add);
     AddServerId(add);
     AddState(add);
+    AddEncap(add);
     CLI::App& update = AddCommand(noun, "update", "Change a real; what is not named stays",
                                   [&real](const Session& s) { return cli::UpdateReal(s, real); });
     AddRealPositions(update);
@@ -241,6 +273,7 @@ class CommandLine {
     AddWeight(changes);
     AddServerId(changes);
     AddState(changes);
+    AddEncap(changes);
     changes.require_option(1, 0);
     AddDrain(noun);
     CLI::App& activate =
@@ -307,6 +340,12 @@ class CommandLine {
                     "or some while no active real can (standby)")
         ->check(CLI::IsMember({"active", "draining", "down", "standby"}))
         ->type_name("STATE");
+  }
+
+  void AddEncap(CLI::App& command) {
+    command.add_option("--encap", real_.encap, "How packets get there; default ipip")
+        ->check(CLI::IsMember({"ipip", "gue", "gre", "l2"}))
+        ->type_name("ENCAP");
   }
 
   static void AddNumber(CLI::App& command, const char* name, std::optional<uint32_t>& value,

@@ -37,6 +37,10 @@ Status AddReal(const Session& session, const RealArguments& arguments) {
     LB_ASSIGN_OR_RETURN(const v1::RealState state, ParseRealState(*arguments.state));
     request.mutable_real()->set_state(state);
   }
+  if (arguments.encap) {
+    LB_ASSIGN_OR_RETURN(const v1::Encapsulation encap, ParseEncap(*arguments.encap));
+    request.mutable_real()->set_encap(encap);
+  }
   LB_ASSIGN_OR_RETURN(const v1::AddRealResponse response, session.client.Call(request));
   if (session.PrintForScript(response)) return OkStatus();
   session.io.out << "added " << RealName(request.vip(), request.real().address()) << '\n';
@@ -59,6 +63,11 @@ Status UpdateReal(const Session& session, const RealArguments& arguments) {
     LB_ASSIGN_OR_RETURN(const v1::RealState state, ParseRealState(*arguments.state));
     request.mutable_real()->set_state(state);
     request.mutable_update_mask()->add_paths("state");
+  }
+  if (arguments.encap) {
+    LB_ASSIGN_OR_RETURN(const v1::Encapsulation encap, ParseEncap(*arguments.encap));
+    request.mutable_real()->set_encap(encap);
+    request.mutable_update_mask()->add_paths("encap");
   }
   LB_ASSIGN_OR_RETURN(const v1::UpdateRealResponse response, session.client.Call(request));
   if (session.PrintForScript(response)) return OkStatus();
@@ -134,6 +143,7 @@ Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>
   std::vector<Column> columns = {{"ADDRESS"},
                                  {"WEIGHT", Align::kRight},
                                  {"STATE"},
+                                 {"ENCAP"},
                                  {"SLOTS", Align::kRight},
                                  {"SHARE", Align::kRight},
                                  {"FLOWS", Align::kRight},
@@ -148,6 +158,7 @@ Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>
           real.address(),
           fmt::format("{}", WeightOf(real)),
           StateCell(real),
+          ToText(real.encap()),
           HumanCount(status.slots()),
           HumanShare(status.slots(), status.ring_slots()),
           HumanCount(status.flows()),

@@ -20,6 +20,7 @@ struct RealArguments {
   std::optional<uint32_t> weight;
   std::optional<uint64_t> server_id;
   std::optional<std::string> state;
+  std::optional<std::string> encap;
   bool if_exists = false;
 };
 

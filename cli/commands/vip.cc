@@ -25,6 +25,33 @@ void SetFlows(const VipArguments& arguments, v1::Flows& flows) {
   if (arguments.flow_entries) flows.set_entries(*arguments.flow_entries);
 }
 
+bool NamesSources(const VipArguments& arguments) {
+  return !arguments.allow.empty() || !arguments.deny.empty() || arguments.new_flows ||
+         arguments.new_flows_per_source;
+}
+
+// Takes the parts that the arguments name.
+Status SetSources(const VipArguments& arguments, v1::SourcePolicy& sources) {
+  const auto set_list = [](const std::vector<std::string>& texts, std::string_view nothing,
+                           google::protobuf::RepeatedPtrField<std::string>& list) {
+    if (texts.empty()) return;
+    list.Clear();
+    for (const std::string& text : texts) {
+      if (text != nothing) *list.Add() = text;
+    }
+  };
+  set_list(arguments.allow, "all", *sources.mutable_allow());
+  set_list(arguments.deny, "none", *sources.mutable_deny());
+  if (arguments.new_flows) {
+    LB_ASSIGN_OR_RETURN(*sources.mutable_new_flows(), ParseRate(*arguments.new_flows));
+  }
+  if (arguments.new_flows_per_source) {
+    LB_ASSIGN_OR_RETURN(*sources.mutable_new_flows_per_source(),
+                        ParseRate(*arguments.new_flows_per_source));
+  }
+  return OkStatus();
+}
+
 StatusOr<v1::Vip> Find(const Session& session, const v1::VipKey& key) {
   LB_ASSIGN_OR_RETURN(const v1::ListVipsResponse vips, session.client.Call(v1::ListVipsRequest()));
   const auto vip = std::ranges::find_if(
@@ -42,6 +69,7 @@ StatusOr<v1::Vip> Build(const VipArguments& arguments) {
   vip.set_address(key.address());
   if (key.has_port()) vip.set_port(key.port());
   vip.set_any_port(key.any_port());
+  if (key.has_last_port()) vip.set_last_port(key.last_port());
   vip.set_protocol(key.protocol());
   if (arguments.name) vip.set_name(*arguments.name);
   if (arguments.ring) {
@@ -49,6 +77,10 @@ StatusOr<v1::Vip> Build(const VipArguments& arguments) {
     vip.mutable_ring()->set_scheme(scheme);
   }
   if (arguments.ring_bits) vip.mutable_ring()->set_bits(*arguments.ring_bits);
+  if (arguments.hash) {
+    LB_ASSIGN_OR_RETURN(const v1::HashPolicy policy, ParseHashPolicy(*arguments.hash));
+    vip.set_hash(policy);
+  }
   if (arguments.tracking) {
     LB_ASSIGN_OR_RETURN(const v1::Tracking tracking, ParseTracking(*arguments.tracking));
     vip.set_tracking(tracking);
@@ -56,6 +88,9 @@ StatusOr<v1::Vip> Build(const VipArguments& arguments) {
   if (NamesFlows(arguments)) SetFlows(arguments, *vip.mutable_flows());
   if (arguments.route_by_id) {
     LB_ASSIGN_OR_RETURN(*vip.mutable_route_by_id(), ParseRouteById(*arguments.route_by_id));
+  }
+  if (NamesSources(arguments)) {
+    LB_RETURN_IF_ERROR(SetSources(arguments, *vip.mutable_sources()));
   }
   if (arguments.slow_start) vip.set_slow_start_seconds(*arguments.slow_start);
   for (const std::string& text : arguments.reals) {
@@ -118,6 +153,20 @@ std::string TrackingText(const v1::Vip& vip) {
   return text;
 }
 
+// "only 2 prefixes but 1, at most 100 new/s, 10 new/s each"
+std::string SourcesText(const v1::SourcePolicy& sources) {
+  std::string text = "all";
+  if (sources.allow_size() > 0) text = fmt::format("only {} prefixes", sources.allow_size());
+  if (sources.deny_size() > 0) text += fmt::format(" but {}", sources.deny_size());
+  if (sources.new_flows().per_second() > 0) {
+    text += fmt::format(", at most {} new/s", HumanCount(sources.new_flows().per_second()));
+  }
+  if (sources.new_flows_per_source().per_second() > 0) {
+    text += fmt::format(", {} new/s each", HumanCount(sources.new_flows_per_source().per_second()));
+  }
+  return text;
+}
+
 std::string FlowsText(const v1::TrackingStats& tracking) {
   std::string text = tracking.flow_capacity() == 0
                          ? "none"
@@ -141,17 +190,21 @@ Status AddVip(const Session& session, const VipArguments& arguments) {
 Status UpdateVip(const Session& session, const VipArguments& arguments) {
   v1::UpdateVipRequest request;
   LB_ASSIGN_OR_RETURN(*request.mutable_vip(), Build(arguments));
-  if (NamesFlows(arguments)) {
-    // lbd takes them as a whole.
+  if (NamesFlows(arguments) || NamesSources(arguments)) {
+    // lbd takes each as a whole.
     LB_ASSIGN_OR_RETURN(const v1::Vip before, Find(session, KeyOf(request.vip())));
     *request.mutable_vip()->mutable_flows() = before.flows();
     SetFlows(arguments, *request.mutable_vip()->mutable_flows());
+    *request.mutable_vip()->mutable_sources() = before.sources();
+    LB_RETURN_IF_ERROR(SetSources(arguments, *request.mutable_vip()->mutable_sources()));
   }
   auto& mask = *request.mutable_update_mask();
   if (arguments.name) mask.add_paths("name");
   if (arguments.ring) mask.add_paths("ring.scheme");
   if (arguments.ring_bits) mask.add_paths("ring.bits");
+  if (arguments.hash) mask.add_paths("hash");
   if (arguments.tracking) mask.add_paths("tracking");
+  if (NamesSources(arguments)) mask.add_paths("sources");
   if (NamesFlows(arguments)) mask.add_paths("flows");
   if (arguments.route_by_id) mask.add_paths("route_by_id");
   if (arguments.slow_start) mask.add_paths("slow_start_seconds");
@@ -199,11 +252,15 @@ Status ShowVip(const Session& session, const VipArguments& arguments) {
   LB_ASSIGN_OR_RETURN(const v1::ListRealsResponse reals, session.client.Call(request));
   LB_ASSIGN_OR_RETURN(const v1::GetStatsResponse stats, session.client.Call(v1::GetStatsRequest()));
   v1::TrackingStats tracking;
+  v1::SourceStats refused;
   for (const v1::VipStats& row : stats.vips()) {
-    if (SameVip(row.vip(), key)) tracking = row.tracking();
+    if (!SameVip(row.vip(), key)) continue;
+    tracking = row.tracking();
+    refused = row.sources();
   }
   if (session.format != Format::kTable) {
     nlohmann::ordered_json value = {{"vip", config::ToJson(vip, config::Fields::kAll)}};
+    value["refused"] = config::ToJson(refused, config::Fields::kAll);
     value["tracking"] = config::ToJson(tracking, config::Fields::kAll);
     value.update(config::ToJson(reals, config::Fields::kAll));
     session.PrintForScript(value);
@@ -215,10 +272,17 @@ Status ShowVip(const Session& session, const VipArguments& arguments) {
   head.Add({"Ring", ToText(vip.ring())});
   const uint32_t slots = reals.reals_size() > 0 ? reals.reals(0).ring_slots() : tracking.slots();
   head.Add({"Slots", SlotsText(slots, tracking)});
+  head.Add({"Hash", ToText(vip.hash())});
   head.Add({"Tracking", TrackingText(vip)});
   head.Add({"Flows", FlowsText(tracking)});
   head.Add({"Slow start",
             vip.slow_start_seconds() == 0 ? "-" : HumanDuration(vip.slow_start_seconds())});
+  if (vip.has_sources()) {
+    head.Add({"Sources", SourcesText(vip.sources())});
+    head.Add({"Refused", fmt::format("{} denied, {} beyond the rate, {} beyond their own rate",
+                                     HumanCount(refused.denied()), HumanCount(refused.limited()),
+                                     HumanCount(refused.source_limited()))});
+  }
   session.io.out
       << head.ToString(session.io.colour) << '\n'
       << RealTable({{ToText(key), reals}}, /*with_vip=*/false).ToString(session.io.colour);

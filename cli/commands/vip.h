@@ -17,7 +17,12 @@ struct VipArguments {
   std::optional<std::string> name;
   std::optional<std::string> ring;
   std::optional<uint32_t> ring_bits;
+  std::optional<std::string> hash;
   std::optional<std::string> tracking;
+  std::vector<std::string> allow;        // prefixes; "all": none is named
+  std::vector<std::string> deny;         // prefixes; "none": none is named
+  std::optional<std::string> new_flows;  // "N" or "N/BURST"; "0": no limit
+  std::optional<std::string> new_flows_per_source;
   std::optional<uint32_t> window;  // seconds
   std::optional<uint32_t> idle;    // seconds
   std::optional<uint32_t> flow_entries;

@@ -95,7 +95,7 @@ def agent_pins(node):
 
 def decap_counts(node):
     """Packets by outcome, from the pinned map of lbagent."""
-    names = ("passed", "v4", "v6", "malformed", "fragment")
+    names = ("passed", "v4", "v6", "malformed", "fragment", "ecn")
     dump = json.loads(run(["bpftool", "-j", "map", "dump", "pinned",
                            agent_pins(node) / "lb_decap_count"], env=SBIN).stdout)
     counts = {}

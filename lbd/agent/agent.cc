@@ -26,24 +26,29 @@ Status CheckInterfaces(const std::vector<std::string>& interfaces) {
   return OkStatus();
 }
 
+bool IsHost(const IpPrefix& prefix) { return prefix.length() == (prefix.is_v4() ? 32 : 128); }
+
 }  // namespace
 
-StatusOr<Agent> Agent::Open(const std::string& pin_path) {
+StatusOr<Agent> Agent::Open(const std::string& pin_path, const Decapsulator::Settings& settings) {
   const unsigned loopback = if_nametoindex(kLoopback);
   if (loopback == 0) return NotFound("this host has no interface lo");
   LB_ASSIGN_OR_RETURN(HostAddresses host, HostAddresses::Create());
   LB_ASSIGN_OR_RETURN(PinDirectory pins, PinDirectory::Open(pin_path));
-  LB_ASSIGN_OR_RETURN(Decapsulator decapsulator, Decapsulator::Load(std::move(pins)));
+  LB_ASSIGN_OR_RETURN(Decapsulator decapsulator, Decapsulator::Load(std::move(pins), settings));
   return Agent(std::move(decapsulator), std::move(host), static_cast<int>(loopback), pin_path);
 }
 
 StatusOr<Agent> Agent::Start(const Options& options) {
   LB_RETURN_IF_ERROR(CheckInterfaces(options.interfaces));
-  LB_ASSIGN_OR_RETURN(Agent agent, Open(options.pin_path));
-  LB_ASSIGN_OR_RETURN(const auto earlier, agent.decapsulator_.ReadAddresses());
+  const bool prefixes = !std::ranges::all_of(options.vips, IsHost);
+  LB_ASSIGN_OR_RETURN(Agent agent,
+                      Open(options.pin_path, {.gue_port = options.gue_port, .prefixes = prefixes}));
+  LB_ASSIGN_OR_RETURN(const auto addresses, agent.decapsulator_.ReadAddresses());
+  LB_ASSIGN_OR_RETURN(const auto earlier, agent.decapsulator_.ReadPrefixes());
   const Status status = agent.SetUp(options);
   if (!status.ok()) {
-    if (earlier.empty()) (void)agent.Detach();
+    if (addresses.empty() && earlier.empty()) (void)agent.Detach();
     return status;
   }
   return agent;
@@ -51,7 +56,17 @@ StatusOr<Agent> Agent::Start(const Options& options) {
 
 Status Agent::SetUp(const Options& options) {
   LB_RETURN_IF_ERROR(decapsulator_.Attach(options.interfaces, options.xdp_mode));
-  LB_RETURN_IF_ERROR(SetVips(options.vips));
+  std::vector<IpAddress> hosts;
+  std::vector<IpPrefix> prefixes;
+  for (const IpPrefix& vip : options.vips) {
+    if (IsHost(vip)) {
+      hosts.push_back(vip.address());
+    } else {
+      prefixes.push_back(vip);
+    }
+  }
+  LB_RETURN_IF_ERROR(SetVips(hosts));
+  LB_RETURN_IF_ERROR(SetPrefixes(prefixes));
   LB_RETURN_IF_ERROR(SetTunnels());
   return SetServerIds(options.server_ids);
 }
@@ -80,6 +95,38 @@ Status Agent::SetVips(const std::vector<IpAddress>& vips) {
     if ((flags & LB_DECAP_VIP) != 0 && !wanted) LB_RETURN_IF_ERROR(RemoveVip(address, flags));
   }
   return OkStatus();
+}
+
+Status Agent::SetPrefixes(const std::vector<IpPrefix>& vips) {
+  LB_ASSIGN_OR_RETURN(const auto known, decapsulator_.ReadPrefixes());
+  for (const IpPrefix& vip : vips) {
+    const auto entry = known.find(vip);
+    const Status added = host_.AddLocal(vip);
+    const bool there = added.code() == absl::StatusCode::kAlreadyExists;
+    if (!there) LB_RETURN_IF_ERROR(added);
+    const uint32_t flags = there && entry != known.end() ? entry->second & LB_DECAP_ADDED
+                           : there                       ? 0
+                                                         : LB_DECAP_ADDED;
+    const Status status = decapsulator_.SetPrefix(vip, flags | LB_DECAP_VIP);
+    if (!status.ok()) {
+      if (!there) (void)host_.RemoveLocal(vip);
+      return status;
+    }
+  }
+  for (const auto& [prefix, flags] : known) {
+    if (std::ranges::find(vips, prefix) == vips.end()) {
+      LB_RETURN_IF_ERROR(RemovePrefix(prefix, flags));
+    }
+  }
+  return OkStatus();
+}
+
+Status Agent::RemovePrefix(const IpPrefix& prefix, uint32_t flags) {
+  if ((flags & LB_DECAP_ADDED) != 0) {
+    const Status status = host_.RemoveLocal(prefix);
+    if (!status.ok() && status.code() != absl::StatusCode::kNotFound) return status;
+  }
+  return decapsulator_.RemovePrefix(prefix);
 }
 
 Status Agent::RemoveVip(const IpAddress& address, uint32_t flags) {
@@ -118,7 +165,7 @@ Status Agent::OnEvents() {
 }
 
 Status Agent::Detach(const std::string& pin_path) {
-  LB_ASSIGN_OR_RETURN(Agent agent, Open(pin_path));
+  LB_ASSIGN_OR_RETURN(Agent agent, Open(pin_path, {}));
   return agent.Detach();
 }
 
@@ -134,6 +181,8 @@ Status Agent::Detach() {
   LB_RETURN_IF_ERROR(ServerIdProgram::Remove(pin_path_));
   LB_ASSIGN_OR_RETURN(const auto known, decapsulator_.ReadAddresses());
   for (const auto& [address, flags] : known) LB_RETURN_IF_ERROR(RemoveVip(address, flags));
+  LB_ASSIGN_OR_RETURN(const auto prefixes, decapsulator_.ReadPrefixes());
+  for (const auto& [prefix, flags] : prefixes) LB_RETURN_IF_ERROR(RemovePrefix(prefix, flags));
   return decapsulator_.Remove();
 }
 

@@ -10,6 +10,7 @@
 #include "lbd/agent/host_addresses.h"
 #include "lbd/agent/server_id_program.h"
 #include "lbd/base/ip_address.h"
+#include "lbd/base/ip_prefix.h"
 #include "lbd/base/status.h"
 #include "lbd/model/config.h"
 
@@ -17,7 +18,8 @@ namespace lb::agent {
 
 struct Options {
   std::vector<std::string> interfaces;  // where encapsulated packets arrive
-  std::vector<IpAddress> vips;
+  std::vector<IpPrefix> vips;
+  uint16_t gue_port = 6080;
   model::XdpMode xdp_mode = model::XdpMode::kAuto;
   ServerIdOptions server_ids;
   std::string pin_path = "/sys/fs/bpf/lbagent";
@@ -50,12 +52,14 @@ class Agent {
         loopback_(loopback),
         pin_path_(std::move(pin_path)) {}
 
-  static StatusOr<Agent> Open(const std::string& pin_path);
+  static StatusOr<Agent> Open(const std::string& pin_path, const Decapsulator::Settings& settings);
   Status SetUp(const Options& options);
   Status SetVips(const std::vector<IpAddress>& vips);
+  Status SetPrefixes(const std::vector<IpPrefix>& vips);
   Status SetTunnels();
   Status SetServerIds(const ServerIdOptions& options);
   Status RemoveVip(const IpAddress& address, uint32_t flags);
+  Status RemovePrefix(const IpPrefix& prefix, uint32_t flags);
 
   Decapsulator decapsulator_;
   HostAddresses host_;

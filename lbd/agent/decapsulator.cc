@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <numeric>
 #include <utility>
@@ -51,17 +52,35 @@ Status LoadError(int error, const std::string& pins) {
   }
 }
 
+lb_decap_prefix_key EncodePrefix(const IpPrefix& prefix) {
+  lb_decap_prefix_key key{};
+  key.prefix_length = prefix.is_v4() ? 96 + prefix.length() : prefix.length();
+  std::memcpy(key.address, prefix.address().mapped().data(), sizeof(key.address));
+  return key;
+}
+
+IpPrefix DecodePrefix(const lb_decap_prefix_key& key) {
+  IpAddress::Bytes bytes;
+  std::memcpy(bytes.data(), key.address, bytes.size());
+  const IpAddress address(bytes);
+  const int length = static_cast<int>(key.prefix_length);
+  return {address, address.is_v4() ? length - 96 : length};
+}
+
 }  // namespace
 
 void Decapsulator::Close::operator()(real_decap_bpf* skeleton) const {
   real_decap_bpf::destroy(skeleton);
 }
 
-StatusOr<Decapsulator> Decapsulator::Load(PinDirectory pins) {
+StatusOr<Decapsulator> Decapsulator::Load(PinDirectory pins, const Settings& settings) {
   Skeleton skeleton(real_decap_bpf::open());
   if (skeleton == nullptr) return ErrnoStatus(errno, "open the decapsulation program");
+  skeleton->rodata->lb_decap_gue_port = settings.gue_port;
+  skeleton->rodata->lb_decap_prefixes = settings.prefixes;
   bpf_map* map;
   bpf_object__for_each_map(map, skeleton->obj) {
+    if (bpf_map__is_internal(map)) continue;  // the settings are those of one program
     const std::string path = fmt::format("{}/{}", pins.path(), bpf_map__name(map));
     if (const int error = bpf_map__set_pin_path(map, path.c_str()); error != 0) {
       return ErrnoStatus(-error, "pin " + path);
@@ -104,6 +123,41 @@ Status Decapsulator::RemoveAddress(const IpAddress& address) {
   if (bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.lb_decap_ip), address.mapped().data()) != 0 &&
       errno != ENOENT) {
     return ErrnoStatus(errno, "end decapsulation for " + address.ToString());
+  }
+  return OkStatus();
+}
+
+StatusOr<Decapsulator::Prefixes> Decapsulator::ReadPrefixes() const {
+  const int fd = bpf_map__fd(skeleton_->maps.lb_decap_prefix);
+  Prefixes prefixes;
+  lb_decap_prefix_key key;
+  const void* previous = nullptr;
+  while (bpf_map_get_next_key(fd, previous, &key) == 0) {
+    uint32_t flags;
+    if (bpf_map_lookup_elem(fd, &key, &flags) != 0) {
+      return ErrnoStatus(errno, "read the decapsulation prefixes");
+    }
+    prefixes.emplace(DecodePrefix(key), flags);
+    previous = &key;
+  }
+  if (errno != ENOENT) return ErrnoStatus(errno, "read the decapsulation prefixes");
+  return prefixes;
+}
+
+Status Decapsulator::SetPrefix(const IpPrefix& prefix, uint32_t flags) {
+  const lb_decap_prefix_key key = EncodePrefix(prefix);
+  if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.lb_decap_prefix), &key, &flags, BPF_ANY) !=
+      0) {
+    return ErrnoStatus(errno, "allow decapsulation for " + prefix.ToString());
+  }
+  return OkStatus();
+}
+
+Status Decapsulator::RemovePrefix(const IpPrefix& prefix) {
+  const lb_decap_prefix_key key = EncodePrefix(prefix);
+  if (bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.lb_decap_prefix), &key) != 0 &&
+      errno != ENOENT) {
+    return ErrnoStatus(errno, "end decapsulation for " + prefix.ToString());
   }
   return OkStatus();
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lbd/base/ip_address.h"
+#include "lbd/base/ip_prefix.h"
 #include "lbd/base/status.h"
 #include "lbd/dataplane/pin_directory.h"
 #include "lbd/dataplane/xdp_link.h"
@@ -31,12 +32,22 @@ class Decapsulator {
   // What the program knows of an address: LB_DECAP_* flags.
   using Addresses = std::map<IpAddress, uint32_t>;
 
+  using Prefixes = std::map<IpPrefix, uint32_t>;
+
+  struct Settings {
+    uint16_t gue_port = 6080;
+    bool prefixes = false;  // some VIP is a prefix: the others save the search for it
+  };
+
   // Loads the program over the maps that are pinned in `pins`, or over new ones.
-  static StatusOr<Decapsulator> Load(dataplane::PinDirectory pins);
+  static StatusOr<Decapsulator> Load(dataplane::PinDirectory pins, const Settings& settings);
 
   StatusOr<Addresses> ReadAddresses() const;
   Status SetAddress(const IpAddress& address, uint32_t flags);
   Status RemoveAddress(const IpAddress& address);
+  StatusOr<Prefixes> ReadPrefixes() const;
+  Status SetPrefix(const IpPrefix& prefix, uint32_t flags);
+  Status RemovePrefix(const IpPrefix& prefix);
 
   // Makes the program run on exactly these interfaces: takes over pinned links, attaches missing
   // ones, detaches all others.

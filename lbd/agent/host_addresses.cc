@@ -5,6 +5,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -94,18 +95,51 @@ Status HostAddresses::Change(const HostAddress& target, uint16_t type, uint16_t 
   header->ifa_index = static_cast<uint32_t>(target.ifindex);
   mnl_attr_put(request, IFA_LOCAL, bytes.size(), bytes.data());
   mnl_attr_put(request, IFA_ADDRESS, bytes.size(), bytes.data());
-  if (mnl_socket_sendto(requests_.get(), request, request->nlmsg_len) < 0) {
-    return ErrnoStatus(errno, "send to netlink");
-  }
-  const ssize_t size = mnl_socket_recvfrom(requests_.get(), buffer.data(), buffer.size());
-  if (size < 0 || mnl_cb_run(buffer.data(), static_cast<size_t>(size), sequence_,
-                             mnl_socket_get_portid(requests_.get()), nullptr, nullptr) < 0) {
+  if (!Acknowledged(request)) {
     const std::string what =
         fmt::format("{} {} {} interface {}", type == RTM_NEWADDR ? "add" : "remove",
                     target.address.ToString(), type == RTM_NEWADDR ? "to" : "from", target.ifindex);
     return errno == EADDRNOTAVAIL ? NotFound(what + ": not there") : ErrnoStatus(errno, what);
   }
   return OkStatus();
+}
+
+bool HostAddresses::Acknowledged(nlmsghdr* request) {
+  if (mnl_socket_sendto(requests_.get(), request, request->nlmsg_len) < 0) return false;
+  Buffer buffer;
+  const ssize_t size = mnl_socket_recvfrom(requests_.get(), buffer.data(), buffer.size());
+  return size >= 0 && mnl_cb_run(buffer.data(), static_cast<size_t>(size), sequence_,
+                                 mnl_socket_get_portid(requests_.get()), nullptr, nullptr) >= 0;
+}
+
+Status HostAddresses::ChangeLocal(const IpPrefix& prefix, uint16_t type, uint16_t flags) {
+  const auto bytes = prefix.address().bytes();
+  Buffer buffer;
+  nlmsghdr* request = mnl_nlmsg_put_header(buffer.data());
+  request->nlmsg_type = type;
+  request->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
+  request->nlmsg_seq = ++sequence_;
+  auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(request, sizeof(rtmsg)));
+  route->rtm_family = prefix.is_v4() ? AF_INET : AF_INET6;
+  route->rtm_dst_len = static_cast<uint8_t>(prefix.length());
+  route->rtm_table = RT_TABLE_LOCAL;
+  route->rtm_protocol = RTPROT_STATIC;
+  route->rtm_scope = RT_SCOPE_HOST;
+  route->rtm_type = RTN_LOCAL;
+  mnl_attr_put(request, RTA_DST, bytes.size(), bytes.data());
+  mnl_attr_put_u32(request, RTA_OIF, if_nametoindex("lo"));
+  if (Acknowledged(request)) return OkStatus();
+  const std::string what = fmt::format("{} the local route to {}",
+                                       type == RTM_NEWROUTE ? "add" : "remove", prefix.ToString());
+  return errno == ESRCH ? NotFound(what + ": not there") : ErrnoStatus(errno, what);
+}
+
+Status HostAddresses::AddLocal(const IpPrefix& prefix) {
+  return ChangeLocal(prefix, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+}
+
+Status HostAddresses::RemoveLocal(const IpPrefix& prefix) {
+  return ChangeLocal(prefix, RTM_DELROUTE, 0);
 }
 
 Status HostAddresses::Add(const HostAddress& address) {

@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "lbd/base/ip_address.h"
+#include "lbd/base/ip_prefix.h"
 #include "lbd/base/status.h"
 
 struct mnl_socket;
+struct nlmsghdr;
 
 namespace lb::agent {
 
@@ -31,6 +33,11 @@ class HostAddresses {
   // NOT_FOUND where it is not there.
   Status Remove(const HostAddress& address);
 
+  // Makes all addresses of a prefix this host's own, by a local route on lo, and undoes it.
+  // ALREADY_EXISTS and NOT_FOUND as above.
+  Status AddLocal(const IpPrefix& prefix);
+  Status RemoveLocal(const IpPrefix& prefix);
+
   // Readable when addresses may have changed; Drain() then takes the news.
   int event_fd() const;
   void Drain();
@@ -46,6 +53,9 @@ class HostAddresses {
 
   static StatusOr<Socket> Open(unsigned groups, int flags);
   Status Change(const HostAddress& address, uint16_t type, uint16_t flags);
+  Status ChangeLocal(const IpPrefix& prefix, uint16_t type, uint16_t flags);
+  // Sends a request and waits for the acknowledgement; errno says why it failed.
+  bool Acknowledged(nlmsghdr* request);
 
   Socket requests_;
   Socket events_;

@@ -21,7 +21,8 @@
 #include "lbd/agent/sysctl_check.h"
 
 DEFINE_string(interface, "", "Interfaces on which encapsulated packets arrive. Required.");
-DEFINE_string(vip, "", "Addresses that this host serves. Required.");
+DEFINE_string(vip, "", "Addresses or prefixes that this host serves. Required.");
+DEFINE_uint32(gue_port, 6080, "UDP port of GUE packets from load balancers: 1..65535.");
 DEFINE_string(
     xdp_mode, "auto",
     "native: in the driver; generic: in the kernel's generic hook, slower; auto: native where "
@@ -75,15 +76,21 @@ StatusOr<Options> ParseOptions() {
   if (client) return options;
   if (options.interfaces.empty()) return InvalidArgument("--interface: give at least one, as eth0");
   for (const std::string& text : SplitList(FLAGS_vip)) {
-    auto vip = IpAddress::Parse(text);
+    auto vip = IpPrefix::Parse(text);
     if (!vip.ok()) return InvalidArgument(fmt::format("--vip {}: {}", text, Message(vip.status())));
-    if (vip->is_unspecified() || vip->is_multicast() || vip->is_loopback() || vip->is_broadcast()) {
-      return InvalidArgument(fmt::format("--vip {}: must be a unicast address", text));
+    const IpAddress& first = vip->address();
+    if (first.is_unspecified() || first.is_multicast() || first.is_loopback() ||
+        first.is_broadcast()) {
+      return InvalidArgument(fmt::format("--vip {}: must be a unicast address or prefix", text));
     }
     if (std::ranges::find(options.vips, *vip) == options.vips.end()) options.vips.push_back(*vip);
   }
   if (options.vips.empty()) return InvalidArgument("--vip: give at least one, as 192.0.2.10");
   LB_ASSIGN_OR_RETURN(options.xdp_mode, ParseMode(FLAGS_xdp_mode));
+  if (FLAGS_gue_port == 0 || FLAGS_gue_port > 65535) {
+    return InvalidArgument(fmt::format("--gue_port: must be 1..65535, got {}", FLAGS_gue_port));
+  }
+  options.gue_port = static_cast<uint16_t>(FLAGS_gue_port);
   return options;
 }
 
@@ -96,7 +103,7 @@ int LogLibbpf(libbpf_print_level /*level*/, const char* format, va_list argument
 }
 
 void WarnAboutSysctls(const Options& options) {
-  if (std::ranges::none_of(options.vips, &IpAddress::is_v4)) return;
+  if (std::ranges::none_of(options.vips, &IpPrefix::is_v4)) return;
   for (const std::string& interface : options.interfaces) {
     for (const auto& warning : CheckSysctls("/proc/sys/net/ipv4/conf", interface)) {
       LOG(WARNING) << warning;

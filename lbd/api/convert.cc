@@ -33,11 +33,19 @@ class Reader {
     }
     ReadPrefix(proto.encap().source_v4(), "encap.source_v4", settings.outer_source_v4);
     ReadPrefix(proto.encap().source_v6(), "encap.source_v6", settings.outer_source_v6);
+    if (proto.encap().has_gue_port()) {
+      settings.gue_port = static_cast<uint16_t>(proto.encap().gue_port());
+      if (proto.encap().gue_port() > 65535) {
+        Add("encap.gue_port", fmt::format("must be 1..65535, got {}", proto.encap().gue_port()));
+      }
+    }
     const v1::Limits& limits = proto.limits();
     if (limits.has_vips()) settings.limits.vips = limits.vips();
     if (limits.has_reals()) settings.limits.reals = limits.reals();
     if (limits.has_ring_slots()) settings.limits.ring_slots = limits.ring_slots();
     if (limits.has_flows()) settings.limits.flows = limits.flows();
+    if (limits.has_source_prefixes()) settings.limits.source_prefixes = limits.source_prefixes();
+    if (limits.has_sources()) settings.limits.sources = limits.sources();
     return settings;
   }
 
@@ -64,18 +72,14 @@ class Reader {
   template <typename Proto>
   model::VipKey ReadKey(const Proto& proto, const std::string& path) {
     model::VipKey key;
-    key.address = ReadAddress(proto.address(), path + ".address");
-    if (proto.any_port() && proto.has_port()) {
-      Add(path + ".port", "must not be set together with any_port");
-    } else if (!proto.any_port() && !proto.has_port()) {
-      Add(path + ".port", "is required: 1..65535, or any_port: true for every port");
-    } else if (!proto.any_port() && (proto.port() == 0 || proto.port() > 65535)) {
-      Add(path + ".port",
-          fmt::format(
-              "must be 1..65535, got {}{}", proto.port(),
-              proto.port() == 0 ? "; for every port leave it out and set any_port: true" : ""));
+    if (proto.address().find('/') != std::string::npos) {
+      IpPrefix prefix;
+      ReadPrefix(proto.address(), path + ".address", prefix);
+      key.SetPrefix(prefix);
+    } else {
+      key.address = ReadAddress(proto.address(), path + ".address");
     }
-    key.port = proto.any_port() ? 0 : proto.port();
+    ReadPorts(proto, path, key);
     switch (proto.protocol()) {
       case v1::PROTOCOL_TCP:
         key.protocol = model::Protocol::kTcp;
@@ -83,12 +87,15 @@ class Reader {
       case v1::PROTOCOL_UDP:
         key.protocol = model::Protocol::kUdp;
         break;
+      case v1::PROTOCOL_TCP_UDP:
+        key.protocol = model::Protocol::kTcpUdp;
+        break;
       case v1::PROTOCOL_UNSPECIFIED:
-        Add(path + ".protocol", "is required: tcp or udp");
+        Add(path + ".protocol", "is required: tcp, udp or tcp_udp");
         break;
       default:
         Add(path + ".protocol",
-            fmt::format("must be tcp or udp, got {}", static_cast<int>(proto.protocol())));
+            fmt::format("must be tcp, udp or tcp_udp, got {}", static_cast<int>(proto.protocol())));
     }
     return key;
   }
@@ -99,16 +106,35 @@ class Reader {
     vip.name = proto.name();
     vip.ring.scheme = ReadScheme(proto.ring().scheme(), path + ".ring.scheme");
     vip.ring.bits = ReadBits(proto.ring(), path + ".ring.bits");
+    vip.hash = ReadHashPolicy(proto.hash(), path + ".hash");
     vip.tracking = ReadTracking(proto.tracking(), path + ".tracking");
     if (proto.flows().has_window_seconds()) vip.flows.window = proto.flows().window_seconds();
     if (proto.flows().has_idle_seconds()) vip.flows.idle = proto.flows().idle_seconds();
     if (proto.flows().has_entries()) vip.flows.entries = proto.flows().entries();
     vip.route_by_id = ReadRouteById(proto.route_by_id(), path + ".route_by_id");
+    vip.sources = ReadSources(proto.sources(), path + ".sources");
     vip.slow_start = proto.slow_start_seconds();
     for (int i = 0; i < proto.reals_size(); ++i) {
       vip.reals.push_back(ReadReal(proto.reals(i), fmt::format("{}.reals[{}]", path, i)));
     }
     return vip;
+  }
+
+  model::SourcePolicy ReadSources(const v1::SourcePolicy& proto, const std::string& path) {
+    const auto read_list = [&](const auto& texts, const std::string& list_path) {
+      std::vector<IpPrefix> prefixes;
+      for (int i = 0; i < texts.size(); ++i) {
+        ReadPrefix(texts[i], fmt::format("{}[{}]", list_path, i), prefixes.emplace_back());
+      }
+      return prefixes;
+    };
+    const auto read_rate = [](const v1::RateLimit& limit) {
+      return model::RateLimit{.per_second = limit.per_second(), .burst = limit.burst()};
+    };
+    return {.allow = read_list(proto.allow(), path + ".allow"),
+            .deny = read_list(proto.deny(), path + ".deny"),
+            .new_flows = read_rate(proto.new_flows()),
+            .new_flows_per_source = read_rate(proto.new_flows_per_source())};
   }
 
   model::Real ReadReal(const v1::Real& proto, const std::string& path) {
@@ -118,6 +144,7 @@ class Reader {
     real.state = ReadState(proto.state(), path + ".state");
     if (proto.has_server_id()) real.server_id = proto.server_id();
     if (proto.has_drain_seconds()) real.drain = proto.drain_seconds();
+    real.encap = ReadEncap(proto.encap(), path + ".encap");
     return real;
   }
 
@@ -198,6 +225,42 @@ class Reader {
     }
   }
 
+  model::Encap ReadEncap(v1::Encapsulation encap, const std::string& path) {
+    switch (encap) {
+      case v1::ENCAPSULATION_UNSPECIFIED:
+      case v1::ENCAPSULATION_IPIP:
+        return model::Encap::kIpIp;
+      case v1::ENCAPSULATION_GUE:
+        return model::Encap::kGue;
+      case v1::ENCAPSULATION_GRE:
+        return model::Encap::kGre;
+      case v1::ENCAPSULATION_L2:
+        return model::Encap::kL2;
+      default:
+        Add(path, fmt::format("must be ipip, gue, gre or l2, got {}", static_cast<int>(encap)));
+        return {};
+    }
+  }
+
+  model::HashPolicy ReadHashPolicy(v1::HashPolicy policy, const std::string& path) {
+    switch (policy) {
+      case v1::HASH_POLICY_UNSPECIFIED:
+      case v1::HASH_POLICY_FIVE_TUPLE:
+        return model::HashPolicy::kFiveTuple;
+      case v1::HASH_POLICY_SOURCE:
+        return model::HashPolicy::kSource;
+      case v1::HASH_POLICY_SOURCE_DESTINATION_PORT:
+        return model::HashPolicy::kSourceDestinationPort;
+      case v1::HASH_POLICY_DESTINATION_PORT:
+        return model::HashPolicy::kDestinationPort;
+      default:
+        Add(path, fmt::format("must be five_tuple, source, source_destination_port or "
+                              "destination_port, got {}",
+                              static_cast<int>(policy)));
+        return {};
+    }
+  }
+
   model::Tracking ReadTracking(v1::Tracking tracking, const std::string& path) {
     switch (tracking) {
       case v1::TRACKING_UNSPECIFIED:
@@ -235,6 +298,32 @@ class Reader {
   std::vector<Problem> Take() { return std::move(problems_); }
 
  private:
+  template <typename Proto>
+  void ReadPorts(const Proto& proto, const std::string& path, model::VipKey& key) {
+    key.port = proto.any_port() ? 0 : proto.port();
+    if (proto.any_port()) {
+      for (const auto& [set, name] :
+           {std::pair(proto.has_port(), ".port"), std::pair(proto.has_last_port(), ".last_port")}) {
+        if (set) Add(path + name, "must not be set together with any_port");
+      }
+    } else if (!proto.has_port()) {
+      Add(path + ".port", "is required: 1..65535, or any_port: true for every port");
+    } else if (proto.port() == 0 || proto.port() > 65535) {
+      Add(path + ".port",
+          fmt::format(
+              "must be 1..65535, got {}{}", proto.port(),
+              proto.port() == 0 ? "; for every port leave it out and set any_port: true" : ""));
+    } else if (proto.has_last_port()) {
+      key.last_port = proto.last_port();
+      if (proto.last_port() <= proto.port() || proto.last_port() > 65535) {
+        Add(path + ".last_port",
+            proto.port() == 65535
+                ? fmt::format("must not be set where port is 65535, got {}", proto.last_port())
+                : fmt::format("must be {}..65535, got {}", proto.port() + 1, proto.last_port()));
+      }
+    }
+  }
+
   model::FlowHash ReadFlowHash(v1::FlowHash hash) {
     switch (hash) {
       case v1::FLOW_HASH_UNSPECIFIED:
@@ -329,6 +418,20 @@ v1::RealState ToProto(model::RealState state) {
   return v1::REAL_STATE_UNSPECIFIED;
 }
 
+v1::Encapsulation ToProto(model::Encap encap) {
+  switch (encap) {
+    case model::Encap::kIpIp:
+      return v1::ENCAPSULATION_IPIP;
+    case model::Encap::kGue:
+      return v1::ENCAPSULATION_GUE;
+    case model::Encap::kGre:
+      return v1::ENCAPSULATION_GRE;
+    case model::Encap::kL2:
+      return v1::ENCAPSULATION_L2;
+  }
+  return v1::ENCAPSULATION_UNSPECIFIED;
+}
+
 v1::Tracking ToProto(model::Tracking tracking) {
   switch (tracking) {
     case model::Tracking::kAuto:
@@ -341,15 +444,42 @@ v1::Tracking ToProto(model::Tracking tracking) {
   return v1::TRACKING_UNSPECIFIED;
 }
 
+v1::Protocol ToProto(model::Protocol protocol) {
+  switch (protocol) {
+    case model::Protocol::kTcp:
+      return v1::PROTOCOL_TCP;
+    case model::Protocol::kUdp:
+      return v1::PROTOCOL_UDP;
+    case model::Protocol::kTcpUdp:
+      return v1::PROTOCOL_TCP_UDP;
+  }
+  return v1::PROTOCOL_UNSPECIFIED;
+}
+
+v1::HashPolicy ToProto(model::HashPolicy policy) {
+  switch (policy) {
+    case model::HashPolicy::kFiveTuple:
+      return v1::HASH_POLICY_FIVE_TUPLE;
+    case model::HashPolicy::kSource:
+      return v1::HASH_POLICY_SOURCE;
+    case model::HashPolicy::kSourceDestinationPort:
+      return v1::HASH_POLICY_SOURCE_DESTINATION_PORT;
+    case model::HashPolicy::kDestinationPort:
+      return v1::HASH_POLICY_DESTINATION_PORT;
+  }
+  return v1::HASH_POLICY_UNSPECIFIED;
+}
+
 template <typename Proto>
 void WriteKey(const model::VipKey& key, Proto& proto) {
-  proto.set_address(key.address.ToString());
+  proto.set_address(key.is_prefix() ? key.prefix().ToString() : key.address.ToString());
   if (key.port == 0) {
     proto.set_any_port(true);
   } else {
     proto.set_port(key.port);
+    if (key.is_range()) proto.set_last_port(key.last_port);
   }
-  proto.set_protocol(key.protocol == model::Protocol::kTcp ? v1::PROTOCOL_TCP : v1::PROTOCOL_UDP);
+  proto.set_protocol(ToProto(key.protocol));
 }
 
 v1::TrackingStats ToProto(const dataplane::TrackingStats& stats) {
@@ -399,8 +529,9 @@ StatusOr<model::Change> ChangeFromProto(const v1::AddVipRequest& request) {
 }
 
 StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
-  const Mask mask(request.update_mask(), {"name", "ring", "ring.scheme", "ring.bits", "tracking",
-                                          "flows", "route_by_id", "slow_start_seconds", "reals"});
+  const Mask mask(request.update_mask(),
+                  {"name", "ring", "ring.scheme", "ring.bits", "hash", "tracking", "flows",
+                   "route_by_id", "slow_start_seconds", "reals", "sources"});
   LB_RETURN_IF_ERROR(mask.Check());
   Reader reader;
   const model::Vip vip = reader.ReadVip(request.vip(), "vip");
@@ -409,9 +540,11 @@ StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
   if (mask.Has("name")) change.name = vip.name;
   if (mask.Has("ring") || mask.Has("ring.scheme")) change.ring_scheme = vip.ring.scheme;
   if (mask.Has("ring") || mask.Has("ring.bits")) change.ring_bits = vip.ring.bits;
+  if (mask.Has("hash")) change.hash = vip.hash;
   if (mask.Has("tracking")) change.tracking = vip.tracking;
   if (mask.Has("flows")) change.flows = vip.flows;
   if (mask.Has("route_by_id")) change.route_by_id = vip.route_by_id;
+  if (mask.Has("sources")) change.sources = vip.sources;
   if (mask.Has("slow_start_seconds")) change.slow_start = vip.slow_start;
   if (mask.Has("reals")) change.reals = vip.reals;
   return model::Change(std::move(change));
@@ -431,7 +564,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::AddRealRequest& request) {
 }
 
 StatusOr<model::Change> ChangeFromProto(const v1::UpdateRealRequest& request) {
-  const Mask mask(request.update_mask(), {"weight", "state", "server_id"});
+  const Mask mask(request.update_mask(), {"weight", "state", "server_id", "encap"});
   LB_RETURN_IF_ERROR(mask.Check());
   Reader reader;
   const model::VipKey key = reader.ReadKey(request.vip(), "vip");
@@ -440,6 +573,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::UpdateRealRequest& request) {
   model::UpdateReal change{.vip = key, .address = real.address};
   if (mask.Has("weight")) change.weight = real.weight;
   if (mask.Has("server_id")) change.server_id = real.server_id;
+  if (mask.Has("encap")) change.encap = real.encap;
   if (mask.Has("state")) {
     change.state = real.state;
     change.drain = real.drain;
@@ -476,12 +610,28 @@ v1::Real ToProto(const model::Real& real) {
   proto.set_state(ToProto(real.state));
   if (real.server_id) proto.set_server_id(*real.server_id);
   if (real.drain) proto.set_drain_seconds(*real.drain);
+  proto.set_encap(ToProto(real.encap));
   return proto;
 }
 
 v1::VipKey ToProto(const model::VipKey& key) {
   v1::VipKey proto;
   WriteKey(key, proto);
+  return proto;
+}
+
+v1::SourcePolicy ToProto(const model::SourcePolicy& policy) {
+  v1::SourcePolicy proto;
+  for (const IpPrefix& prefix : policy.allow) proto.add_allow(prefix.ToString());
+  for (const IpPrefix& prefix : policy.deny) proto.add_deny(prefix.ToString());
+  const auto write = [](const model::RateLimit& limit, v1::RateLimit& out) {
+    out.set_per_second(limit.per_second);
+    out.set_burst(limit.burst);
+  };
+  if (policy.new_flows.per_second != 0) write(policy.new_flows, *proto.mutable_new_flows());
+  if (policy.new_flows_per_source.per_second != 0) {
+    write(policy.new_flows_per_source, *proto.mutable_new_flows_per_source());
+  }
   return proto;
 }
 
@@ -493,6 +643,7 @@ v1::Vip ToProto(const model::Vip& vip) {
                                        ? v1::RING_SCHEME_RENDEZVOUS
                                        : v1::RING_SCHEME_MAGLEV);
   if (vip.ring.bits != 0) proto.mutable_ring()->set_bits(vip.ring.bits);
+  proto.set_hash(ToProto(vip.hash));
   proto.set_tracking(ToProto(vip.tracking));
   if (vip.flows.window) proto.mutable_flows()->set_window_seconds(*vip.flows.window);
   if (vip.flows.idle) proto.mutable_flows()->set_idle_seconds(*vip.flows.idle);
@@ -505,6 +656,7 @@ v1::Vip ToProto(const model::Vip& vip) {
   }
   if (vip.route_by_id.quic_katran) proto.mutable_route_by_id()->set_quic_katran(true);
   if (vip.route_by_id.tcp_option) proto.mutable_route_by_id()->set_tcp_option(true);
+  if (!vip.sources.empty()) *proto.mutable_sources() = ToProto(vip.sources);
   proto.set_slow_start_seconds(vip.slow_start);
   for (const model::Real& real : vip.reals) *proto.add_reals() = ToProto(real);
   return proto;
@@ -520,10 +672,13 @@ v1::Config ToProto(const model::Config& config) {
   if (settings.next_hop_mac) proto.mutable_next_hop()->set_mac(settings.next_hop_mac->ToString());
   proto.mutable_encap()->set_source_v4(settings.outer_source_v4.ToString());
   proto.mutable_encap()->set_source_v6(settings.outer_source_v6.ToString());
+  proto.mutable_encap()->set_gue_port(settings.gue_port);
   proto.mutable_limits()->set_vips(settings.limits.vips);
   proto.mutable_limits()->set_reals(settings.limits.reals);
   proto.mutable_limits()->set_ring_slots(settings.limits.ring_slots);
   proto.mutable_limits()->set_flows(settings.limits.flows);
+  proto.mutable_limits()->set_source_prefixes(settings.limits.source_prefixes);
+  proto.mutable_limits()->set_sources(settings.limits.sources);
   for (const model::Vip& vip : config.vips) *proto.add_vips() = ToProto(vip);
   return proto;
 }
@@ -575,6 +730,9 @@ v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config&
     }
     WriteCounter(total, *row.mutable_total());
     *row.mutable_tracking() = ToProto(vip.tracking);
+    row.mutable_sources()->set_denied(vip.sources.denied);
+    row.mutable_sources()->set_limited(vip.sources.limited);
+    row.mutable_sources()->set_source_limited(vip.sources.source_limited);
   }
   for (const dataplane::VerdictCounter& verdict : stats.verdicts) {
     v1::VerdictStats& row = *proto.add_verdicts();

@@ -74,6 +74,17 @@ std::vector<uint32_t> SlotsPerReal(const dataplane::Service& service) {
   return slots;
 }
 
+// Why packets to `real` are dropped; empty: they are not.
+std::string ProblemOf(const model::Real& real, const dataplane::NextHopResult& result) {
+  if (!result.problem.empty() || real.encap != model::Encap::kL2 ||
+      result.hop.via == real.address) {
+    return result.problem;
+  }
+  return fmt::format("{} is behind the gateway {}; encap l2 needs it on a segment of this host",
+                     real.address.ToString(),
+                     result.hop.via ? result.hop.via->ToString() : "of next_hop.mac");
+}
+
 dataplane::VipCounters CountersOf(const dataplane::Stats& stats, const model::VipKey& key) {
   const auto vip = std::ranges::find(stats.vips, key, &dataplane::VipCounters::key);
   return vip == stats.vips.end() ? dataplane::VipCounters() : *vip;
@@ -154,9 +165,9 @@ grpc::Status LoadBalancerService::ListReals(grpc::ServerContext*,
   const auto service = std::ranges::find(snapshot->services, *key,
                                          [](const auto& candidate) { return candidate.vip.key; });
   if (service == snapshot->services.end()) return ToGrpc(NotFound("no VIP " + key->ToString()));
-  std::map<IpAddress, std::string> problems;
+  std::map<IpAddress, dataplane::NextHopResult> hops;
   for (dataplane::NextHopResult& hop : controller_.Report().next_hops) {
-    problems[hop.real] = std::move(hop.problem);
+    hops[hop.real] = std::move(hop);
   }
   const dataplane::VipCounters counters = CountersOf(controller_.ReadStats(), *key);
   const std::vector<uint32_t> slots = SlotsPerReal(*service);
@@ -166,7 +177,7 @@ grpc::Status LoadBalancerService::ListReals(grpc::ServerContext*,
     *row.mutable_real() = ToProto(real);
     row.set_slots(slots[i]);
     row.set_ring_slots(service->ring->size());
-    row.set_next_hop_problem(problems[real.address]);
+    row.set_next_hop_problem(ProblemOf(real, hops[real.address]));
     const auto counter =
         std::ranges::find(counters.reals, real.address, &dataplane::RealCounter::address);
     if (counter == counters.reals.end()) continue;

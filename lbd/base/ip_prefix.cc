@@ -18,6 +18,9 @@ IpAddress Masked(const IpAddress& address, int length) {
 
 }  // namespace
 
+IpPrefix::IpPrefix(const IpAddress& address, int length)
+    : address_(Masked(address, length)), length_(length) {}
+
 StatusOr<IpPrefix> IpPrefix::Parse(std::string_view text) {
   const size_t slash = text.find('/');
   auto address = IpAddress::Parse(text.substr(0, slash));
@@ -47,6 +50,18 @@ StatusOr<IpPrefix> IpPrefix::Parse(std::string_view text) {
 
 bool IpPrefix::Contains(const IpAddress& address) const {
   return address.is_v4() == is_v4() && Masked(address, length_) == address_;
+}
+
+bool IpPrefix::Contains(const IpPrefix& other) const {
+  return length_ <= other.length_ && Contains(other.address_);
+}
+
+IpAddress IpPrefix::last() const {
+  IpAddress::Bytes bytes = address_.mapped();
+  for (int bit = is_v4() ? 96 + length_ : length_; bit < 128; ++bit) {
+    bytes[bit / 8] |= 0x80 >> (bit % 8);
+  }
+  return IpAddress(bytes);
 }
 
 std::string IpPrefix::ToString() const {

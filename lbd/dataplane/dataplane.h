@@ -65,10 +65,26 @@ struct TrackingStats {
   uint64_t flow_peak = 0;
 };
 
+// What a VIP refused by its source policy.
+struct SourceCounts {
+  uint64_t denied = 0;
+  uint64_t limited = 0;         // beyond the rate of the VIP
+  uint64_t source_limited = 0;  // beyond the rate of the source
+
+  SourceCounts& operator+=(const SourceCounts& other) {
+    denied += other.denied;
+    limited += other.limited;
+    source_limited += other.source_limited;
+    return *this;
+  }
+  bool operator==(const SourceCounts&) const = default;
+};
+
 struct VipCounters {
   model::VipKey key;
   std::vector<RealCounter> reals;  // in the order of the configuration
   TrackingStats tracking;
+  SourceCounts sources;
 };
 
 // One flow that the flow table remembers; it knows flows by their hash only.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cstddef>
 #include <ctime>
 #include <utility>
 
@@ -59,6 +60,8 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
   const uint64_t counters = uint64_t{sizes.reals} * sizes.cpus;
   const std::tuple<MappedArray*, const char*, uint64_t> maps[] = {
       {&self->vips_map_, "lb_vips", sizeof(lb_vip) * sizes.vips},
+      {&self->wide_vips_map_, "lb_wide_vips", sizeof(lb_vip) * sizes.wide_vips},
+      {&self->port_rules_map_, "lb_port_rules", sizeof(lb_port_rule) * sizes.port_rules},
       {&self->ring_map_, "lb_ring", sizeof(uint16_t) * sizes.ring_slots},
       {&self->ring_next_map_, "lb_ring_next", sizeof(uint16_t) * sizes.ring_slots},
       {&self->refused_map_, "lb_refused", sizeof(uint8_t) * sizes.ring_slots},
@@ -70,6 +73,11 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
        sizeof(lb_server_id_bucket) * sizes.server_id_buckets},
       {&self->counters_map_, "lb_counters", sizeof(lb_counter) * counters},
       {&self->verdicts_map_, "lb_verdicts", sizeof(uint64_t) * LB_VERDICT_SLOTS * sizes.cpus},
+      {&self->policies_map_, "lb_policies", sizeof(lb_policy) * sizes.policies},
+      {&self->policy_counts_map_, "lb_policy_counts",
+       sizeof(lb_policy_count) * sizes.policies * sizes.cpus},
+      {&self->source_buckets_map_, "lb_source_buckets",
+       sizeof(lb_source_bucket) * sizes.source_buckets},
   };
   for (const auto& [map, name, bytes] : maps) {
     if (bytes > INT32_MAX) {
@@ -77,10 +85,24 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
     }
     LB_ASSIGN_OR_RETURN(*map, MappedArray::Create(name, bytes));
   }
-  LB_ASSIGN_OR_RETURN(
-      self->program_,
-      Program::Load(EncodeConfig(settings, sizes, vip_hash_key, features), self->maps()));
-  self->vip_table_ = std::make_unique<VipTable>(self->vips_map_.as<lb_vip>(), vip_hash_key);
+  LB_ASSIGN_OR_RETURN(self->scopes_map_, PrefixMap::Create("lb_scopes", sizeof(lb_scope_key),
+                                                           sizeof(lb_scope), sizes.scopes));
+  LB_ASSIGN_OR_RETURN(self->sources_map_,
+                      PrefixMap::Create("lb_sources", sizeof(lb_source_key), sizeof(uint32_t),
+                                        sizes.source_prefixes));
+  LB_ASSIGN_OR_RETURN(self->program_,
+                      Program::Load(EncodeConfig(settings, sizes, vip_hash_key, features),
+                                    self->maps(), self->prefix_maps()));
+  self->vip_index_ =
+      std::make_unique<VipIndex>(VipIndex::Tables{.vips = self->vips_map_.as<lb_vip>(),
+                                                  .wide_vips = self->wide_vips_map_.as<lb_vip>(),
+                                                  .rules = self->port_rules_map_.as<lb_port_rule>(),
+                                                  .scopes = &self->scopes_map_},
+                                 vip_hash_key);
+  self->policies_ = std::make_unique<PolicyTable>(
+      PolicyTable::Tables{.policies = self->policies_map_.as<lb_policy>(),
+                          .counts = self->policy_counts_map_.as<lb_policy_count>(),
+                          .sources = &self->sources_map_});
   self->hop_table_ = std::make_unique<HopTable>(self->hops_map_.as<lb_next_hop>());
   self->server_ids_ = std::make_unique<ServerIds>(self->id_configs_map_.as<lb_id_config>(),
                                                   self->server_ids_map_.as<lb_server_id_bucket>());
@@ -88,9 +110,14 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
 }
 
 std::vector<const MappedArray*> Forwarder::maps() const {
-  return {&vips_map_,       &ring_map_,     &ring_next_map_, &refused_map_,
-          &flows_map_,      &reals_map_,    &hops_map_,      &id_configs_map_,
-          &server_ids_map_, &counters_map_, &verdicts_map_};
+  return {&vips_map_,      &wide_vips_map_,     &port_rules_map_,     &ring_map_,
+          &ring_next_map_, &refused_map_,       &flows_map_,          &reals_map_,
+          &hops_map_,      &id_configs_map_,    &server_ids_map_,     &counters_map_,
+          &policies_map_,  &policy_counts_map_, &source_buckets_map_, &verdicts_map_};
+}
+
+std::vector<const PrefixMap*> Forwarder::prefix_maps() const {
+  return {&scopes_map_, &sources_map_};
 }
 
 uint32_t Forwarder::IndexOf(const InstalledVip& vip, const InstalledReal& real) const {
@@ -164,7 +191,7 @@ Forwarder::InstalledVip Forwarder::Move(InstalledVip& vip, InstalledVip room) {
   vip.slots = before.slots->CopyTo(WordsAt(room.place));
   vip.place = room.place;
   vip.real_capacity = room.real_capacity;
-  vip_table_->SetPlace(EncodeKey(vip.service.vip.key), EncodePlace(vip.place));
+  vip_index_->SetPlace(vip.service.vip.key, EncodePlace(vip.place));
   return before;
 }
 
@@ -180,10 +207,28 @@ void Forwarder::AddReals(InstalledVip& vip, const Service& service) {
     InstalledReal added{.number = number++};
     const uint32_t index = IndexOf(vip, added);
     added.baseline = RawCounter(index);
-    lb_real entry = EncodeReal(real.address, service.vip.key.address.is_v4(), settings_);
-    entry.next_hop = hop_table_->IndexOf(real.address);
-    entries[index] = entry;
+    entries[index] = MakeReal(service.vip.key, real);
     vip.reals.emplace(real.address, added);
+  }
+}
+
+lb_real Forwarder::MakeReal(const model::VipKey& vip, const model::Real& real) const {
+  lb_real entry = EncodeReal(real, vip.address.is_v4(), settings_);
+  entry.next_hop = hop_table_->IndexOf(real.address, real.encap == model::Encap::kL2);
+  return entry;
+}
+
+void Forwarder::ChangeEncap(const InstalledVip& vip) {
+  using Words = std::array<uint64_t, sizeof(lb_real) / sizeof(uint64_t)>;
+  constexpr size_t kTail = offsetof(lb_real, checksum) / sizeof(uint64_t);
+  const auto entries = reals_map_.as<lb_real>();
+  const auto words = reals_map_.as<uint64_t>();
+  for (const model::Real& real : vip.service.vip.reals) {
+    const size_t index = IndexOf(vip, vip.reals.at(real.address));
+    if (DecodeEncap(entries[index]) == real.encap) continue;
+    const auto wanted = std::bit_cast<Words>(MakeReal(vip.service.vip.key, real));
+    std::atomic_ref<uint64_t>(words[index * wanted.size() + kTail])
+        .store(wanted[kTail], std::memory_order_release);
   }
 }
 
@@ -198,9 +243,38 @@ std::vector<uint16_t> Forwarder::TargetOf(const InstalledVip& vip, const Service
   return target;
 }
 
+VipEntry Forwarder::EntryOf(const InstalledVip& vip) const {
+  return {.secret = settings_.hash_key,
+          .options = EncodeHashPolicy(vip.service.vip),
+          .policy = vip.policy,
+          .place = EncodePlace(vip.place),
+          .flows = EncodeFlowPlace(vip.flow_place)};
+}
+
+SourceCounts Forwarder::RefusedBy(const InstalledVip& vip) const {
+  SourceCounts counts = vip.refused_before;
+  return counts += policies_->Read(vip.policy);
+}
+
+void Forwarder::SetPolicy(InstalledVip& vip, uint16_t policy) {
+  policies_->CarryTokens(vip.policy, policy);
+  vip_index_->SetPolicy(vip.service.vip.key, policy);
+  // A packet on its way may still count there; that is lost.
+  vip.refused_before = RefusedBy(vip);
+  policies_->Remove(vip.policy);
+  vip.policy = policy;
+}
+
 void Forwarder::Bring(InstalledVip& vip, const Service& service) {
   AddReals(vip, service);
+  const bool rehash = vip.service.vip.hash != service.vip.hash;
   vip.service = service;
+  ChangeEncap(vip);
+  if (rehash) {
+    // Flows get other slots and other names: nothing that is known of them is of use.
+    vip_index_->SetOptions(service.vip.key, EntryOf(vip));
+    EndFlows(vip, [](uint16_t) { return true; });
+  }
   const std::vector<uint16_t> target = TargetOf(vip, service);
   const model::SlotPolicy policy = model::SlotPolicyOf(service.vip);
   if ((policy.always || vip.slots->NeedsWindow(target, policy)) && !ProvideFlows(vip)) {
@@ -228,7 +302,7 @@ void Forwarder::RemoveReals(InstalledVip& vip) {
     const model::Real* wanted = vip.service.vip.FindReal(address);
     // Without packets that open a connection nothing else would take a dead real's place.
     if (wanted == nullptr || (wanted->state == model::RealState::kDown &&
-                              vip.service.vip.key.protocol == model::Protocol::kUdp)) {
+                              !vip.service.vip.key.Serves(model::Protocol::kTcp))) {
       ended.insert(real.number);
     }
     if (wanted == nullptr) vip.leaving.push_back({real});
@@ -263,7 +337,7 @@ ServerIds::Part Forwarder::SetIds(InstalledVip& vip, const ServerIds::Part& part
     }
     server_ids_->Write(part, configured.route_by_id, reals);
   }
-  vip_table_->SetIdConfig(EncodeKey(configured.key), part.config);
+  vip_index_->SetIdConfig(configured.key, part.config);
   return std::exchange(vip.ids, part);
 }
 
@@ -277,7 +351,7 @@ std::optional<FlowPlace> Forwarder::AllocateFlows(int bits) {
 
 void Forwarder::SetFlowPlace(InstalledVip& vip, const FlowPlace& place) {
   vip.flow_place = place;
-  vip_table_->SetFlows(EncodeKey(vip.service.vip.key), EncodeFlowPlace(place));
+  vip_index_->SetFlows(vip.service.vip.key, EncodeFlowPlace(place));
 }
 
 bool Forwarder::ProvideFlows(InstalledVip& vip) {
@@ -306,13 +380,15 @@ Status Forwarder::Update(const std::vector<Service>& services) {
   std::map<model::VipKey, ServerIds::Part> ids;  // for VIPs whose server ids are others now
   std::vector<const Service*> changed;
   std::set<model::VipKey> wanted;
-  std::set<IpAddress> wanted_addresses;
-  std::vector<VipTableKey> inserted;
+  std::vector<model::VipKey> inserted;
+  std::map<model::VipKey, uint16_t> policies;  // of VIPs whose policy is another
 
   const auto undo = [&](const Status& why) {
-    for (const VipTableKey& key : inserted) vip_table_->Erase(key);
-    if (!inserted.empty()) WaitForGracePeriod();
-    vip_table_->EndOfGrace();
+    for (const model::VipKey& key : inserted) vip_index_->Erase(key);
+    for (const auto& [key, policy] : policies) policies_->Remove(policy);
+    WaitForGracePeriod();
+    vip_index_->EndOfGrace();
+    policies_->EndOfGrace();
     for (const auto& [key, vip] : fresh) Release(vip);
     for (const auto& [key, vip] : rooms) Release(vip);
     for (const auto& [key, part] : ids) {
@@ -325,12 +401,16 @@ Status Forwarder::Update(const std::vector<Service>& services) {
   for (const Service& service : services) {
     const model::VipKey& key = service.vip.key;
     wanted.insert(key);
-    wanted_addresses.insert(key.address);
     const auto current = installed_.find(key);
     std::optional<Need> need = Need{service.ring->size(), service.vip.reals.size()};
     if (current != installed_.end()) {
       if (current->second.service == service) continue;
       changed.push_back(&service);
+      if (current->second.service.vip.sources != service.vip.sources) {
+        const auto policy = policies_->Add(service.vip.sources);
+        if (!policy.ok()) return undo(policy.status());
+        policies.emplace(key, *policy);
+      }
       need = NeedToMove(current->second, service);
     }
     if (current == installed_.end() || !HasIds(current->second, service)) {
@@ -345,23 +425,21 @@ Status Forwarder::Update(const std::vector<Service>& services) {
     if (current == installed_.end()) room->service = service;
     (current == installed_.end() ? fresh : rooms).emplace(key, *std::move(room));
   }
-  const auto insert = [&](const VipTableKey& key, const HashKey& flow_key, uint64_t place) {
-    inserted.push_back(key);
-    return vip_table_->Insert(key, flow_key, place, 0);
-  };
   for (auto& [key, vip] : fresh) {
+    const auto policy = policies_->Add(vip.service.vip.sources);
+    if (!policy.ok()) return undo(policy.status());
+    policies.emplace(key, *policy);
+    vip.policy = *policy;
     AddReals(vip, vip.service);
     vip.slots->SetTarget(TargetOf(vip, vip.service), model::SlotPolicyOf(vip.service.vip),
                          clock_());
-    const Status status =
-        insert(EncodeKey(key), FlowKey(settings_.hash_key, key), EncodePlace(vip.place));
-    if (!status.ok()) return undo(status);
+    if (const Status status = vip_index_->Insert(key, EntryOf(vip)); !status.ok()) {
+      return undo(status);
+    }
+    inserted.push_back(key);
     SetIds(vip, ids.at(key));
   }
-  for (const IpAddress& address : wanted_addresses) {
-    if (addresses_.contains(address)) continue;
-    if (const Status status = insert(AddressKey(address), {}, 0); !status.ok()) return undo(status);
-  }
+  if (const Status status = vip_index_->Publish(wanted); !status.ok()) return undo(status);
 
   // From here on nothing fails.
   std::vector<std::pair<model::VipKey, InstalledVip>> moved;
@@ -373,22 +451,24 @@ Status Forwarder::Update(const std::vector<Service>& services) {
   std::vector<ServerIds::Part> old_ids;
   for (const Service* service : changed) {
     InstalledVip& vip = installed_.at(service->vip.key);
+    if (const auto it = policies.find(service->vip.key); it != policies.end()) {
+      SetPolicy(vip, it->second);
+    }
     Bring(vip, *service);
     const auto part = ids.find(service->vip.key);
     if (part != ids.end()) old_ids.push_back(SetIds(vip, part->second));
   }
   for (const auto& [key, vip] : installed_) {
     if (wanted.contains(key)) continue;
-    vip_table_->Erase(EncodeKey(key));
+    vip_index_->Erase(key);
+    policies_->Remove(vip.policy);
     old_ids.push_back(vip.ids);
-  }
-  for (const IpAddress& address : addresses_) {
-    if (!wanted_addresses.contains(address)) vip_table_->Erase(AddressKey(address));
   }
   WaitForGracePeriod();
 
   // Now nothing names what has gone, and it may be used again.
-  vip_table_->EndOfGrace();
+  vip_index_->EndOfGrace();
+  policies_->EndOfGrace();
   for (const ServerIds::Part& part : old_ids) {
     if (part.exists()) server_ids_->Free(part);
   }
@@ -409,7 +489,6 @@ Status Forwarder::Update(const std::vector<Service>& services) {
   for (auto& [key, vip] : installed_) {
     if (model::SlotPolicyOf(vip.service.vip).always) ProvideFlows(vip);
   }
-  addresses_ = std::move(wanted_addresses);
   return OkStatus();
 }
 
@@ -504,8 +583,10 @@ void Forwarder::Adopt(const Image& image, const std::vector<Service>& services) 
   for (const VipImage& from : image.vips()) {
     const auto service =
         std::ranges::find(services, from.key, [](const Service& item) { return item.vip.key; });
-    const HashKey flow_key = FlowKey(settings_.hash_key, from.key);
-    if (service == services.end() || from.flow_key != flow_key) continue;
+    if (service == services.end() || from.flow_key != FlowKey(settings_.hash_key, from.key) ||
+        from.options != EncodeHashPolicy(service->vip)) {
+      continue;
+    }
     const size_t highest = from.reals.empty() ? 0 : from.reals.rbegin()->first;
     // Large enough for what Update() will ask for: there may be no room to move once more.
     auto room = Allocate(std::max(from.ring.size(), service->ring->size()),
@@ -513,16 +594,17 @@ void Forwarder::Adopt(const Image& image, const std::vector<Service>& services) 
     if (!room) continue;
     InstalledVip& vip = *room;
     // Equal to no service, so that Update() has something to do.
-    vip.service = {.vip = {.key = from.key}, .ring = std::make_shared<const model::Ring>()};
+    vip.service = {.vip = {.key = from.key, .hash = service->vip.hash},
+                   .ring = std::make_shared<const model::Ring>()};
     const model::Slots before({.ring = from.ring, .next = from.ring_next, .refused = from.refused},
                               clock_());
     vip.slots = before.CopyTo(WordsAt(vip.place));
     const auto entries = reals_map_.as<lb_real>();
     const auto take = [&](uint16_t number, const IpAddress& address) {
       const InstalledReal real{.number = number};
-      lb_real entry = EncodeReal(address, from.key.address.is_v4(), settings_);
-      entry.next_hop = hop_table_->IndexOf(address);
-      entries[IndexOf(vip, real)] = entry;
+      const model::Real* configured = service->vip.FindReal(address);
+      entries[IndexOf(vip, real)] =
+          MakeReal(from.key, configured != nullptr ? *configured : model::Real{.address = address});
       if (vip.reals.emplace(address, real).second) {
         vip.service.vip.reals.push_back({.address = address});
       } else {
@@ -541,14 +623,8 @@ void Forwarder::Adopt(const Image& image, const std::vector<Service>& services) 
         model::FlowTable(Buckets(vip.flow_place)).CopyFrom(from.flows);
       }
     }
-    const bool known = addresses_.contains(from.key.address);
-    Status status = vip_table_->Insert(EncodeKey(from.key), flow_key, EncodePlace(vip.place),
-                                       EncodeFlowPlace(vip.flow_place));
-    if (status.ok() && !known) {
-      status = vip_table_->Insert(AddressKey(from.key.address), {}, 0, 0);
-    }
-    if (!status.ok()) continue;  // Update() will say so
-    addresses_.insert(from.key.address);
+    // Where it has no place, Update() will say so.
+    if (!vip_index_->Insert(from.key, EntryOf(vip)).ok()) continue;
     installed_.emplace(from.key, std::move(vip));
   }
 }
@@ -568,8 +644,10 @@ void Forwarder::SetNextHops(const std::map<IpAddress, NextHop>& hops) {
   const auto entries = reals_map_.as<lb_real>();
   const auto set = [&](const InstalledVip& vip, const IpAddress& address,
                        const InstalledReal& real) {
-    std::atomic_ref<__u16>(entries[IndexOf(vip, real)].next_hop)
-        .store(hop_table_->IndexOf(address), std::memory_order_release);
+    lb_real& entry = entries[IndexOf(vip, real)];
+    const bool direct = DecodeEncap(entry) == model::Encap::kL2;
+    std::atomic_ref<__u16>(entry.next_hop)
+        .store(hop_table_->IndexOf(address, direct), std::memory_order_release);
   };
   for (const auto& [key, vip] : installed_) {
     for (const auto& [address, real] : vip.reals) set(vip, address, real);
@@ -632,6 +710,7 @@ std::vector<VipCounters> Forwarder::ReadVipCounters() const {
                          .flows = vip.census.entries,
                          .flow_capacity = uint64_t{vip.flow_place.size()} * LB_FLOW_WAYS,
                          .flow_peak = vip.flow_peak};
+    counters.sources = RefusedBy(vip);
     result.push_back(std::move(counters));
   }
   return result;
@@ -677,6 +756,7 @@ void Forwarder::ContinueCounters(const Forwarder& before) {
   }
   for (auto& [key, vip] : installed_) {
     if (const auto it = before.installed_.find(key); it != before.installed_.end()) {
+      vip.refused_before += before.RefusedBy(it->second);
       vip.flow_peak = std::max(vip.flow_peak, it->second.flow_peak);
     }
   }

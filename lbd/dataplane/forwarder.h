@@ -18,10 +18,12 @@
 #include "lbd/dataplane/hop_table.h"
 #include "lbd/dataplane/image.h"
 #include "lbd/dataplane/mapped_array.h"
+#include "lbd/dataplane/policy_table.h"
+#include "lbd/dataplane/prefix_map.h"
 #include "lbd/dataplane/program.h"
 #include "lbd/dataplane/region_allocator.h"
 #include "lbd/dataplane/server_ids.h"
-#include "lbd/dataplane/vip_table.h"
+#include "lbd/dataplane/vip_index.h"
 #include "lbd/model/flow_table.h"
 #include "lbd/model/slots.h"
 
@@ -47,6 +49,7 @@ class Forwarder {
   const model::Settings& settings() const { return settings_; }
   uint32_t features() const { return features_; }
   std::vector<const MappedArray*> maps() const;
+  std::vector<const PrefixMap*> prefix_maps() const;
 
   // Takes the VIPs of another program over, with their slots and their flows as far as they fit,
   // before the first Update(). Those that are not in `services` are left out. The image is frozen.
@@ -57,9 +60,9 @@ class Forwarder {
   void ContinueCounters(const Forwarder& before);
 
   // Makes `services` all that is forwarded, and returns when every CPU does. Connections stay with
-  // their reals as the tracking of their VIP says. The program has all features that they need.
-  // RESOURCE_EXHAUSTED where the regions are too
-  // fragmented: nothing has changed then, and a fresh Forwarder will do.
+  // their reals as the tracking of their VIP says. All features that they need are there.
+  // RESOURCE_EXHAUSTED where the regions are too fragmented: nothing has changed then, and a fresh
+  // Forwarder will do.
   Status Update(const std::vector<Service>& services);
 
   // Moves slots on whose windows are over, and removes flows that have ended. To be called every
@@ -97,6 +100,8 @@ class Forwarder {
     Service service;
     Place place;
     FlowPlace flow_place;
+    uint16_t policy = 0;          // number in policies_
+    SourceCounts refused_before;  // under other numbers
     uint32_t real_capacity =
         0;  // entries of lb_reals from place.real_start, the unused one included
     std::map<IpAddress, InstalledReal> reals;
@@ -132,6 +137,10 @@ class Forwarder {
   // RemoveReals().
   void Bring(InstalledVip& vip, const Service& service);
   void AddReals(InstalledVip& vip, const Service& service);
+  // The entry of lb_reals for a real of `vip`.
+  lb_real MakeReal(const model::VipKey& vip, const model::Real& real) const;
+  // Writes the entries of reals whose packets get there in another way than before.
+  void ChangeEncap(const InstalledVip& vip);
   std::vector<uint16_t> TargetOf(const InstalledVip& vip, const Service& service) const;
   // Drops the reals that its service does not have; their flows end.
   void RemoveReals(InstalledVip& vip);
@@ -160,22 +169,29 @@ class Forwarder {
   // real.
   void CarryCounters(const Forwarder& owner, const InstalledVip& from, InstalledVip* to);
 
+  VipEntry EntryOf(const InstalledVip& vip) const;
+  SourceCounts RefusedBy(const InstalledVip& vip) const;
+  // Gives `vip` another policy in place of its own, which is removed.
+  void SetPolicy(InstalledVip& vip, uint16_t policy);
+
   model::Settings settings_;
   uint32_t features_;
   MapSizes sizes_;
   Clock clock_;
-  MappedArray vips_map_, ring_map_, ring_next_map_, refused_map_, flows_map_, reals_map_, hops_map_,
-      id_configs_map_, server_ids_map_, counters_map_, verdicts_map_;
+  MappedArray vips_map_, wide_vips_map_, port_rules_map_, ring_map_, ring_next_map_, refused_map_,
+      flows_map_, reals_map_, hops_map_, id_configs_map_, server_ids_map_, counters_map_,
+      verdicts_map_, policies_map_, policy_counts_map_, source_buckets_map_;
+  PrefixMap scopes_map_, sources_map_;
   Program program_;
-  std::unique_ptr<VipTable> vip_table_;
+  std::unique_ptr<VipIndex> vip_index_;
+  std::unique_ptr<PolicyTable> policies_;
   std::unique_ptr<HopTable> hop_table_;
   std::unique_ptr<ServerIds> server_ids_;
   RegionAllocator ring_regions_;
   RegionAllocator real_regions_;
   RegionAllocator flow_regions_;
   std::map<model::VipKey, InstalledVip> installed_;
-  std::set<IpAddress> addresses_;  // of installed VIPs
-  Counter retired_;                // counted by reals that are gone
+  Counter retired_;  // counted by reals that are gone
   std::array<uint64_t, LB_VERDICT_COUNT> verdicts_before_{};
   std::array<uint64_t, kNotes> notes_before_{};
 };

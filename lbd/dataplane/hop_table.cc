@@ -11,6 +11,7 @@ HopTable::HopTable(std::span<lb_next_hop> entries) : entries_(entries) {
 
 void HopTable::Assign(const std::map<IpAddress, NextHop>& hops) {
   index_of_real_.clear();
+  direct_.clear();
   for (const auto& [real, hop] : hops) {
     const lb_next_hop entry = EncodeNextHop(hop);
     const auto* bytes = reinterpret_cast<const uint8_t*>(&entry);
@@ -23,6 +24,7 @@ void HopTable::Assign(const std::map<IpAddress, NextHop>& hops) {
       free_.pop_back();
     }
     index_of_real_[real] = it->second;
+    if (hop.via == real) direct_.insert(real);
   }
 }
 
@@ -44,7 +46,8 @@ void HopTable::Collect() {
   });
 }
 
-uint16_t HopTable::IndexOf(const IpAddress& real) const {
+uint16_t HopTable::IndexOf(const IpAddress& real, bool direct) const {
+  if (direct && !direct_.contains(real)) return 0;
   const auto it = index_of_real_.find(real);
   return it == index_of_real_.end() ? 0 : it->second;
 }

@@ -27,8 +27,9 @@ class HopTable {
   bool HasUnused() const;
   // Frees the entries that no real of the last Assign() has; no reader may use them any more.
   void Collect();
-  // The entry of a real; 0, which is never resolved, where it has none.
-  uint16_t IndexOf(const IpAddress& real) const;
+  // The entry of a real; 0, which is never resolved, where it has none. With `direct` also where a
+  // gateway is between.
+  uint16_t IndexOf(const IpAddress& real, bool direct = false) const;
 
  private:
   using Content = std::vector<uint8_t>;
@@ -38,6 +39,7 @@ class HopTable {
   std::span<lb_next_hop> entries_;
   std::map<Content, uint16_t> index_of_content_;
   std::map<IpAddress, uint16_t> index_of_real_;
+  std::set<IpAddress> direct_;  // reals that are neighbours
   std::vector<uint16_t> free_;  // the lowest last
 };
 

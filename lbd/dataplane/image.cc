@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <atomic>
@@ -73,8 +74,10 @@ StatusOr<Image> Image::Open(uint32_t program_id) {
     } else if (constants.status().code() != absl::StatusCode::kNotFound) {
       return constants.status();
     } else {
-      LB_ASSIGN_OR_RETURN(MappedArray map, MappedArray::Open(id));
-      image.maps_.push_back(std::move(map));
+      auto map = MappedArray::Open(id);
+      if (map.status().code() == absl::StatusCode::kNotFound) continue;  // made anew
+      LB_RETURN_IF_ERROR(map.status());
+      image.maps_.push_back(*std::move(map));
     }
   }
   if (!config) return FailedPrecondition("it has no constants");
@@ -89,40 +92,58 @@ const MappedArray* Image::Find(const std::string& name) const {
 }
 
 Status Image::Read() {
-  for (const char* name :
-       {"lb_vips", "lb_ring", "lb_ring_next", "lb_refused", "lb_reals", "lb_flows"}) {
+  for (const char* name : {"lb_vips", "lb_wide_vips", "lb_ring", "lb_ring_next", "lb_refused",
+                           "lb_reals", "lb_flows"}) {
     if (Find(name) == nullptr) return FailedPrecondition(fmt::format("it has no map {}", name));
   }
   std::set<model::VipKey> seen;
-  for (const lb_vip& entry : Find("lb_vips")->as<lb_vip>()) {
-    const auto key = DecodeKey(entry);
-    // An entry that was being moved when the daemon died is there twice.
-    if (!key || !seen.insert(*key).second) continue;
-    VipImage vip{.key = *key,
-                 .flow_key = {entry.hash_k0, entry.hash_k1},
-                 .place = DecodePlace(entry.place),
-                 .flow_place = DecodeFlowPlace(entry.flows)};
-    const size_t slots = size_t{1} << vip.place.ring_bits;
-    vip.ring = Part<uint16_t>(Find("lb_ring"), vip.place.ring_start, slots);
-    vip.ring_next = Part<uint16_t>(Find("lb_ring_next"), vip.place.ring_start, slots);
-    vip.refused = Part<uint8_t>(Find("lb_refused"), vip.place.ring_start, slots);
-    vip.flows = Part<lb_flow_bucket>(Find("lb_flows"), vip.flow_place.start, vip.flow_place.size());
-    if (vip.ring.empty() || vip.ring_next.empty() || vip.refused.empty()) {
-      return FailedPrecondition(fmt::format("the ring of {} is out of bounds", key->ToString()));
+  for (const std::span<lb_vip> entries : Entries()) {
+    for (const lb_vip& entry : entries) {
+      const auto key = DecodeKey(entry);
+      // A VIP of both protocols has two entries, of which that of TCP has the VIP's own key. An
+      // entry that was being moved when the daemon died is there twice.
+      if (!key || (entry.both_protocols != 0 && entry.protocol != IPPROTO_TCP) ||
+          !seen.insert(*key).second) {
+        continue;
+      }
+      LB_RETURN_IF_ERROR(ReadVip(*key, entry));
     }
-    if (vip.flow_place.exists() && vip.flows.empty()) {
-      return FailedPrecondition(fmt::format("the flows of {} are out of bounds", key->ToString()));
-    }
-    ReadReals(vip);
-    vips_.push_back(std::move(vip));
   }
+  return OkStatus();
+}
+
+std::vector<std::span<lb_vip>> Image::Entries() const {
+  return {Find("lb_vips")->as<lb_vip>(), Find("lb_wide_vips")->as<lb_vip>()};
+}
+
+Status Image::ReadVip(const model::VipKey& key, const lb_vip& entry) {
+  VipImage vip{.key = key,
+               .flow_key = {entry.hash_k0, entry.hash_k1},
+               .options = static_cast<uint16_t>(entry.options & LB_HASH_OPTIONS),
+               .place = DecodePlace(entry.place),
+               .flow_place = DecodeFlowPlace(entry.flows)};
+  const size_t slots = size_t{1} << vip.place.ring_bits;
+  vip.ring = Part<uint16_t>(Find("lb_ring"), vip.place.ring_start, slots);
+  vip.ring_next = Part<uint16_t>(Find("lb_ring_next"), vip.place.ring_start, slots);
+  vip.refused = Part<uint8_t>(Find("lb_refused"), vip.place.ring_start, slots);
+  vip.flows = Part<lb_flow_bucket>(Find("lb_flows"), vip.flow_place.start, vip.flow_place.size());
+  if (vip.ring.empty() || vip.ring_next.empty() || vip.refused.empty()) {
+    return FailedPrecondition(fmt::format("the ring of {} is out of bounds", key.ToString()));
+  }
+  if (vip.flow_place.exists() && vip.flows.empty()) {
+    return FailedPrecondition(fmt::format("the flows of {} are out of bounds", key.ToString()));
+  }
+  ReadReals(vip);
+  vips_.push_back(std::move(vip));
   return OkStatus();
 }
 
 template <typename Change>
 void Image::ChangeFlows(Change change) {
-  for (lb_vip& entry : Find("lb_vips")->as<lb_vip>()) {
-    if (DecodeKey(entry)) change(std::atomic_ref<__u64>(entry.flows));
+  for (const std::span<lb_vip> entries : Entries()) {
+    for (lb_vip& entry : entries) {
+      if (DecodeKey(entry)) change(std::atomic_ref<__u64>(entry.flows));
+    }
   }
 }
 

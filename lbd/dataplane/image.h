@@ -20,6 +20,7 @@ namespace lb::dataplane {
 struct VipImage {
   model::VipKey key;
   HashKey flow_key;
+  uint16_t options = 0;  // LB_HASH_*
   Place place;
   FlowPlace flow_place;
   std::span<uint16_t> ring;
@@ -47,9 +48,12 @@ class Image {
 
  private:
   const MappedArray* Find(const std::string& name) const;
+  // Every entry that may be a VIP's.
+  std::vector<std::span<lb_vip>> Entries() const;
   Status Read();
   template <typename Change>
   void ChangeFlows(Change change);
+  Status ReadVip(const model::VipKey& key, const lb_vip& entry);
   void ReadReals(VipImage& vip) const;
 
   std::vector<MappedArray> maps_;

@@ -58,12 +58,23 @@ std::string Tail(const std::vector<char>& log) {
   return text.size() <= keep ? text : text.substr(text.size() - keep);
 }
 
+// Lets the program work on `ours` where it names a map.
+template <typename Map>
+Status UseMap(bpf_object* object, const Map& ours) {
+  bpf_map* map = bpf_object__find_map_by_name(object, ours.name().c_str());
+  if (map == nullptr) return Internal(fmt::format("the BPF object has no map {}", ours.name()));
+  if (const int error = bpf_map__reuse_fd(map, ours.fd()); error != 0) {
+    return ErrnoStatus(-error, fmt::format("use BPF map {}", ours.name()));
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 void Program::Close::operator()(bpf_object* object) const { bpf_object__close(object); }
 
-StatusOr<Program> Program::Load(const lb_config& config,
-                                std::span<const MappedArray* const> tables) {
+StatusOr<Program> Program::Load(const lb_config& config, std::span<const MappedArray* const> tables,
+                                std::span<const PrefixMap* const> prefix_maps) {
   if (const int id = RegisterDirectPointers(); id < 0) {
     return ErrnoStatus(-id, "register the BPF program handler");
   }
@@ -85,13 +96,8 @@ StatusOr<Program> Program::Load(const lb_config& config,
   }
   std::memcpy(constants, &config, sizeof(config));
 
-  for (const MappedArray* table : tables) {
-    bpf_map* map = bpf_object__find_map_by_name(object, table->name().c_str());
-    if (map == nullptr) return Internal(fmt::format("the BPF object has no map {}", table->name()));
-    if (const int error = bpf_map__reuse_fd(map, table->fd()); error != 0) {
-      return ErrnoStatus(-error, fmt::format("use BPF map {}", table->name()));
-    }
-  }
+  for (const MappedArray* table : tables) LB_RETURN_IF_ERROR(UseMap(object, *table));
+  for (const PrefixMap* map : prefix_maps) LB_RETURN_IF_ERROR(UseMap(object, *map));
 
   bpf_program* xdp = bpf_object__find_program_by_name(object, "lb_xdp");
   if (xdp == nullptr) return Internal("the BPF object has no program lb_xdp");

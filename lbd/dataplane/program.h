@@ -8,6 +8,7 @@
 #include "lb/abi.h"
 #include "lbd/base/status.h"
 #include "lbd/dataplane/mapped_array.h"
+#include "lbd/dataplane/prefix_map.h"
 
 struct bpf_object;
 
@@ -16,9 +17,9 @@ namespace lb::dataplane {
 // The balancer's XDP program, loaded into the kernel but attached to nothing. Thread-compatible.
 class Program {
  public:
-  // Loads the program over `tables` (matched by map name) with `config` as its constants.
-  static StatusOr<Program> Load(const lb_config& config,
-                                std::span<const MappedArray* const> tables);
+  // Loads the program over these maps (matched by name) with `config` as its constants.
+  static StatusOr<Program> Load(const lb_config& config, std::span<const MappedArray* const> tables,
+                                std::span<const PrefixMap* const> prefix_maps);
 
   int fd() const { return fd_; }
   uint32_t id() const { return id_; }

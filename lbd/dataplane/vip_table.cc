@@ -57,30 +57,18 @@ void VipTable::Move(uint32_t from, uint32_t to) {
   slots_[key] = to;
 }
 
-Status VipTable::Insert(const VipTableKey& key, const HashKey& flow_key, uint64_t place,
-                        uint64_t flows) {
+Status VipTable::Insert(const VipTableKey& key, const lb_vip& entry) {
   const std::vector<uint32_t> path = FindPath(key);
   if (path.empty()) return ResourceExhausted("no place for the VIP in the lookup table");
   for (size_t i = 1; i < path.size(); ++i) Move(path[i], path[i - 1]);
   const uint32_t slot = path.back();
-  Store(slot, EncodeVip(key, flow_key, place, flows));
+  Store(slot, entry);
   slots_[key] = slot;
   owners_[slot] = key;
   return OkStatus();
 }
 
-void VipTable::SetPlace(const VipTableKey& key, uint64_t place) {
-  std::atomic_ref<__u64>(entries_[slots_.at(key)].place).store(place, std::memory_order_release);
-}
-
-void VipTable::SetFlows(const VipTableKey& key, uint64_t flows) {
-  std::atomic_ref<__u64>(entries_[slots_.at(key)].flows).store(flows, std::memory_order_release);
-}
-
-void VipTable::SetIdConfig(const VipTableKey& key, uint16_t id_config) {
-  std::atomic_ref<__u16>(entries_[slots_.at(key)].id_config)
-      .store(id_config, std::memory_order_release);
-}
+lb_vip& VipTable::At(const VipTableKey& key) { return entries_[slots_.at(key)]; }
 
 void VipTable::Erase(const VipTableKey& key) {
   const auto it = slots_.find(key);

@@ -23,14 +23,9 @@ class VipTable {
 
   // Adds an absent key. RESOURCE_EXHAUSTED where both its places are taken and cannot be cleared;
   // nothing has changed then.
-  Status Insert(const VipTableKey& key, const HashKey& flow_key, uint64_t place,
-                uint64_t flows = 0);
-  // Switches a present key to another ring and other reals, in one store.
-  void SetPlace(const VipTableKey& key, uint64_t place);
-  // Gives a present key another part of the flow table, in one store.
-  void SetFlows(const VipTableKey& key, uint64_t flows);
-  // Routes a present key by this entry of lb_id_configs, in one store; 0: by its flow hash alone.
-  void SetIdConfig(const VipTableKey& key, uint16_t id_config);
+  Status Insert(const VipTableKey& key, const lb_vip& entry);
+  // The entry of a present key, in which all but the key may be changed.
+  lb_vip& At(const VipTableKey& key);
   // Removes a key if it is present. Its place is not used again before EndOfGrace().
   void Erase(const VipTableKey& key);
   // Call when no reader can still use an erased entry.

@@ -35,9 +35,11 @@ class Applier {
     if (change.name) vip->name = *change.name;
     if (change.ring_scheme) vip->ring.scheme = *change.ring_scheme;
     if (change.ring_bits) vip->ring.bits = *change.ring_bits;
+    if (change.hash) vip->hash = *change.hash;
     if (change.tracking) vip->tracking = *change.tracking;
     if (change.flows) vip->flows = *change.flows;
     if (change.route_by_id) vip->route_by_id = *change.route_by_id;
+    if (change.sources) vip->sources = *change.sources;
     if (change.slow_start) vip->slow_start = *change.slow_start;
     if (change.reals) vip->reals = *change.reals;
     return OkStatus();
@@ -63,6 +65,7 @@ class Applier {
     LB_ASSIGN_OR_RETURN(const auto found, FindReal(change.vip, change.address));
     if (change.weight) found->weight = *change.weight;
     if (change.server_id) found->server_id = change.server_id;
+    if (change.encap) found->encap = *change.encap;
     if (change.state) {
       found->state = *change.state;
       found->drain = change.drain;

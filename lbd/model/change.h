@@ -28,9 +28,11 @@ struct UpdateVip {
   std::optional<std::string> name;
   std::optional<RingScheme> ring_scheme;
   std::optional<int> ring_bits;
+  std::optional<HashPolicy> hash;
   std::optional<Tracking> tracking;
   std::optional<FlowOptions> flows;
   std::optional<RouteById> route_by_id;
+  std::optional<SourcePolicy> sources;
   std::optional<uint32_t> slow_start;
   std::optional<std::vector<Real>> reals;
 };
@@ -51,6 +53,7 @@ struct UpdateReal {
   std::optional<uint32_t> weight;
   std::optional<uint64_t> server_id;
   std::optional<RealState> state;
+  std::optional<Encap> encap;
   // Given together with `state`; empty: no deadline.
   std::optional<uint32_t> drain;
 };

@@ -36,6 +36,7 @@ struct Settings {
   std::optional<MacAddress> next_hop_mac;  // empty: resolved by the kernel's routes and neighbours
   IpPrefix outer_source_v4;                // host bits are filled with the flow hash
   IpPrefix outer_source_v6;
+  uint16_t gue_port = 6080;  // UDP port of reals with encap gue
   FlowHash flow_hash = FlowHash::kSipHash;
   HashKey hash_key;  // secret of the flow hash; the same on every load balancer of a fleet
   Limits limits;

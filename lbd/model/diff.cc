@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <set>
+
 namespace lb::model {
 namespace {
 
@@ -21,6 +23,12 @@ std::string Text(const std::optional<T>& value) {
   return value ? fmt::format("{}", *value) : "default";
 }
 
+std::string Text(const RateLimit& limit) {
+  return limit.per_second == 0
+             ? "none"
+             : fmt::format("{}/s, burst {}", limit.per_second, limit.effective_burst());
+}
+
 class Differ {
  public:
   void Settings(const model::Settings& a, const model::Settings& b) {
@@ -30,23 +38,32 @@ class Differ {
     Field("next_hop.mac", MacText(a.next_hop_mac), MacText(b.next_hop_mac));
     Field("encap.source_v4", a.outer_source_v4.ToString(), b.outer_source_v4.ToString());
     Field("encap.source_v6", a.outer_source_v6.ToString(), b.outer_source_v6.ToString());
+    Field("encap.gue_port", a.gue_port, b.gue_port);
     Field("flow_hash", ToString(a.flow_hash), ToString(b.flow_hash));
     if (a.hash_key != b.hash_key) lines_.emplace_back("~ hash_key");
     Field("limits.vips", a.limits.vips, b.limits.vips);
     Field("limits.reals", a.limits.reals, b.limits.reals);
     Field("limits.ring_slots", a.limits.ring_slots, b.limits.ring_slots);
     Field("limits.flows", a.limits.flows, b.limits.flows);
+    Field("limits.source_prefixes", a.limits.source_prefixes, b.limits.source_prefixes);
+    Field("limits.sources", a.limits.sources, b.limits.sources);
   }
 
   void Vip(const model::Vip& a, const model::Vip& b) {
     const std::string name = a.key.ToString();
     Field(name + ": name", fmt::format("\"{}\"", a.name), fmt::format("\"{}\"", b.name));
     Field(name + ": ring", RingText(a.ring), RingText(b.ring));
+    Field(name + ": hash", ToString(a.hash), ToString(b.hash));
     Field(name + ": tracking", ToString(a.tracking), ToString(b.tracking));
     Field(name + ": flows.window_seconds", Text(a.flows.window), Text(b.flows.window));
     Field(name + ": flows.idle_seconds", Text(a.flows.idle), Text(b.flows.idle));
     Field(name + ": flows.entries", Text(a.flows.entries), Text(b.flows.entries));
     Field(name + ": route_by_id", ToString(a.route_by_id), ToString(b.route_by_id));
+    Prefixes(name + ": sources.allow", a.sources.allow, b.sources.allow);
+    Prefixes(name + ": sources.deny", a.sources.deny, b.sources.deny);
+    Field(name + ": sources.new_flows", Text(a.sources.new_flows), Text(b.sources.new_flows));
+    Field(name + ": sources.new_flows_per_source", Text(a.sources.new_flows_per_source),
+          Text(b.sources.new_flows_per_source));
     Field(name + ": slow_start_seconds", a.slow_start, b.slow_start);
     for (const Real& real : a.reals) {
       const Real* after = b.FindReal(real.address);
@@ -58,6 +75,7 @@ class Differ {
       Field(subject + ": weight", real.weight, after->weight);
       Field(subject + ": state", ToString(real.state), ToString(after->state));
       Field(subject + ": server_id", Text(real.server_id), Text(after->server_id));
+      Field(subject + ": encap", ToString(real.encap), ToString(after->encap));
       Field(subject + ": drain_seconds", Text(real.drain), Text(after->drain));
     }
     for (const Real& real : b.reals) {
@@ -71,6 +89,22 @@ class Differ {
   std::vector<std::string> Take() { return std::move(lines_); }
 
  private:
+  // "~ 192.0.2.1:80/tcp: sources.deny +198.51.100.0/24 -203.0.113.7/32"
+  void Prefixes(const std::string& what, const std::vector<IpPrefix>& a,
+                const std::vector<IpPrefix>& b) {
+    const auto missing = [](const std::vector<IpPrefix>& from, const std::vector<IpPrefix>& in,
+                            char sign) {
+      const std::set<IpPrefix> known(in.begin(), in.end());
+      std::string text;
+      for (const IpPrefix& prefix : from) {
+        if (!known.contains(prefix)) text += fmt::format(" {}{}", sign, prefix.ToString());
+      }
+      return text;
+    };
+    const std::string changes = missing(b, a, '+') + missing(a, b, '-');
+    if (!changes.empty()) lines_.push_back(fmt::format("~ {}{}", what, changes));
+  }
+
   template <typename T>
   void Field(const std::string& what, const T& a, const T& b) {
     if (a != b) lines_.push_back(fmt::format("~ {} {} -> {}", what, a, b));

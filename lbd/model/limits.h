@@ -9,8 +9,14 @@ inline constexpr uint32_t kMaxWeight = 1'000'000;
 inline constexpr int kMinRingBits = 8;
 inline constexpr int kMaxRingBits = 20;
 inline constexpr uint32_t kMaxRealsPerVip = 8192;
+inline constexpr int kMinVipPrefix4 = 8;  // the shortest prefix that can be a VIP
+inline constexpr int kMinVipPrefix6 = 16;
 inline constexpr uint32_t kMinFlows = 1 << 10;
 inline constexpr uint32_t kMaxFlows = 1 << 25;
+inline constexpr uint32_t kMaxRate = 1'000'000;     // new flows per second
+inline constexpr uint32_t kMaxBurstSeconds = 3600;  // of the rate
+inline constexpr uint32_t kMaxSourcePrefixes = 1 << 20;
+inline constexpr uint32_t kMaxSources = 1 << 24;
 inline constexpr uint32_t kMinVipFlows = 64;
 inline constexpr uint32_t kMaxWindow = 86400;
 inline constexpr uint32_t kMinIdle = 35;
@@ -20,10 +26,12 @@ inline constexpr uint32_t kMaxDrain = 604800;
 
 // What the BPF maps are sized for.
 struct Limits {
-  uint32_t vips = 512;            // 1..65536
-  uint32_t reals = 4096;          // 64..1048576; VIP x real pairs of all VIPs together
-  uint32_t ring_slots = 1 << 21;  // 2^14..2^27; slots of the rings of all VIPs together
-  uint32_t flows = 1 << 20;       // 2^10..2^25; tracked flows of all VIPs together
+  uint32_t vips = 512;                 // 1..65536
+  uint32_t reals = 4096;               // 64..1048576; VIP x real pairs of all VIPs together
+  uint32_t ring_slots = 1 << 21;       // 2^14..2^27; slots of the rings of all VIPs together
+  uint32_t flows = 1 << 20;            // 2^10..2^25; tracked flows of all VIPs together
+  uint32_t source_prefixes = 1 << 16;  // 1..2^20; on lists of sources of all VIPs together
+  uint32_t sources = 1 << 16;          // 2^10..2^24; whose rates are known at once
 
   bool operator==(const Limits&) const = default;
 };

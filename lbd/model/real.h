@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "lbd/base/ip_address.h"
+#include "lbd/model/encap.h"
 
 namespace lb::model {
 
@@ -27,6 +28,7 @@ struct Real {
   RealState state = RealState::kActive;
   // By which packets name it where their VIP is routed by id; unique within the VIP.
   std::optional<uint64_t> server_id;
+  Encap encap = Encap::kIpIp;
   std::optional<uint32_t> drain;  // seconds after which a draining real loses what is left
 
   bool operator==(const Real&) const = default;

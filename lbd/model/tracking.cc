@@ -10,7 +10,7 @@ bool IsAlways(const Vip& vip) {
          (vip.tracking == Tracking::kAuto && vip.ring.scheme == RingScheme::kMaglev);
 }
 
-bool IsTcp(const Vip& vip) { return vip.key.protocol == Protocol::kTcp; }
+bool IsTcp(const Vip& vip) { return vip.key.Serves(Protocol::kTcp); }
 
 }  // namespace
 

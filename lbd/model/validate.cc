@@ -4,7 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <optional>
+#include <tuple>
+#include <utility>
 
 #include "lbd/model/limits.h"
 
@@ -52,19 +56,17 @@ class Checker {
       Add("encap.source_v6",
           fmt::format("must be an IPv6 prefix, got {}", settings.outer_source_v6.ToString()));
     }
+    if (settings.gue_port == 0) Add("encap.gue_port", "must be 1..65535, got 0");
     CheckRange("limits.vips", settings.limits.vips, 1, 65536);
     CheckRange("limits.reals", settings.limits.reals, 64, 1 << 20);
     CheckRange("limits.ring_slots", settings.limits.ring_slots, 1 << 14, 1 << 27);
     CheckRange("limits.flows", settings.limits.flows, kMinFlows, kMaxFlows);
+    CheckRange("limits.source_prefixes", settings.limits.source_prefixes, 1, kMaxSourcePrefixes);
+    CheckRange("limits.sources", settings.limits.sources, 1 << 10, kMaxSources);
   }
 
   void CheckVip(const Vip& vip, const std::string& path) {
-    const IpAddress& address = vip.key.address;
-    if (address.is_unspecified() || address.is_multicast() || address.is_loopback() ||
-        address.is_broadcast()) {
-      Add(path + ".address", fmt::format("must be a unicast address that clients can reach, got {}",
-                                         address.ToString()));
-    }
+    CheckVipAddress(vip.key, path + ".address");
     if (vip.name.size() > kMaxVipName) {
       Add(path + ".name",
           fmt::format("at most {} characters, got {}", kMaxVipName, vip.name.size()));
@@ -75,6 +77,7 @@ class Checker {
     CheckOptional(path + ".flows.idle_seconds", vip.flows.idle, kMinIdle, kMaxIdle);
     CheckOptional(path + ".flows.entries", vip.flows.entries, kMinVipFlows, kMaxFlows);
     CheckRange(path + ".slow_start_seconds", vip.slow_start, 0, kMaxSlowStart);
+    CheckSources(vip, path + ".sources");
     if (vip.reals.size() > kMaxRealsPerVip) {
       Add(path + ".reals",
           fmt::format("at most {} reals in one VIP, got {}", kMaxRealsPerVip, vip.reals.size()));
@@ -95,13 +98,57 @@ class Checker {
     }
   }
 
+  // No packet may belong to two VIPs of which none is the more exact one.
+  void CheckOverlaps(const std::vector<Vip>& vips) {
+    PortMap taken;
+    for (size_t i = 0; i < vips.size(); ++i) {
+      const VipKey& key = vips[i].key;
+      std::optional<size_t> other;
+      for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
+        if (!key.Serves(protocol)) continue;
+        const int kind = key.port == 0 ? 0 : key.is_range() ? 1 : 2;
+        const auto found = Take(taken[{key.prefix(), protocol, kind}], key.ports(), i);
+        if (found && !other) other = found;
+      }
+      if (!other) continue;
+      const VipKey& first = vips[*other].key;
+      Add(fmt::format("vips[{}]", i),
+          first == key ? fmt::format("{} is already vips[{}]", key.ToString(), *other)
+                       : fmt::format("{} overlaps {}, which is vips[{}]; give each port and "
+                                     "protocol of an address to one of them",
+                                     key.ToString(), first.ToString(), *other));
+    }
+  }
+
+  // What the MAC address of a gateway leads to is not the real itself.
+  void CheckL2(const Config& config) {
+    if (!config.settings.next_hop_mac) return;
+    for (size_t i = 0; i < config.vips.size(); ++i) {
+      for (size_t j = 0; j < config.vips[i].reals.size(); ++j) {
+        if (config.vips[i].reals[j].encap != Encap::kL2) continue;
+        Add(fmt::format("vips[{}].reals[{}].encap", i, j),
+            "l2 needs the MAC address of the real, so next_hop.mac must not be set");
+      }
+    }
+  }
+
   void CheckTotals(const Config& config) {
     const Limits& limits = config.settings.limits;
     uint64_t slots = 0;
-    for (const Vip& vip : config.vips) slots += SlotsOf(vip);
-    CheckLimit("vips", config.vips.size(), limits.vips, "VIPs", "limits.vips");
+    uint64_t vips = 0;  // one of both protocols needs two places
+    for (const Vip& vip : config.vips) {
+      slots += SlotsOf(vip);
+      vips += vip.key.protocol == Protocol::kTcpUdp ? 2 : 1;
+    }
+    CheckLimit("vips", vips, limits.vips, "VIPs", "limits.vips");
     CheckLimit("vips", config.CountReals(), limits.reals, "reals in all VIPs together",
                "limits.reals");
+    uint64_t prefixes = 0;
+    for (const Vip& vip : config.vips) {
+      prefixes += vip.sources.allow.size() + vip.sources.deny.size();
+    }
+    CheckLimit("vips", prefixes, limits.source_prefixes,
+               "prefixes on the lists of sources of all VIPs together", "limits.source_prefixes");
     CheckLimit("vips", slots, limits.ring_slots, "ring slots in all VIPs together",
                "limits.ring_slots");
   }
@@ -113,14 +160,99 @@ class Checker {
   std::vector<Problem> Take() { return std::move(problems_); }
 
  private:
+  // First port -> last port and VIP, disjoint; for each prefix, protocol and kind of ports.
+  using PortRanges = std::map<uint16_t, std::pair<uint16_t, size_t>>;
+  using PortMap = std::map<std::tuple<IpPrefix, Protocol, int>, PortRanges>;
+
+  // Gives the ports to `vip`, or returns the VIP that has one of them.
+  static std::optional<size_t> Take(PortRanges& taken, std::pair<uint16_t, uint16_t> ports,
+                                    size_t vip) {
+    const auto next = taken.upper_bound(ports.first);
+    if (next != taken.begin() && std::prev(next)->second.first >= ports.first) {
+      return std::prev(next)->second.second;
+    }
+    if (next != taken.end() && next->first <= ports.second) return next->second.second;
+    taken[ports.first] = {ports.second, vip};
+    return std::nullopt;
+  }
+
+  void CheckVipAddress(const VipKey& key, const std::string& path) {
+    const auto unreachable = [](const IpAddress& address) {
+      return address.is_unspecified() || address.is_multicast() || address.is_loopback() ||
+             address.is_broadcast();
+    };
+    const IpPrefix prefix = key.prefix();
+    if (!key.is_prefix()) {
+      if (unreachable(key.address)) {
+        Add(path, fmt::format("must be a unicast address that clients can reach, got {}",
+                              key.address.ToString()));
+      }
+      return;
+    }
+    const int shortest = prefix.is_v4() ? kMinVipPrefix4 : kMinVipPrefix6;
+    if (prefix.length() < shortest) {
+      Add(path, fmt::format("the prefix length must be {} or more for {}, got {}", shortest,
+                            prefix.is_v4() ? "IPv4" : "IPv6", prefix.length()));
+    } else if (unreachable(key.address) || unreachable(prefix.last())) {
+      Add(path, fmt::format("must be unicast addresses that clients can reach, got {}",
+                            prefix.ToString()));
+    }
+  }
+
+  void CheckSources(const Vip& vip, const std::string& path) {
+    std::map<IpPrefix, std::string> seen;
+    const bool v4 = vip.key.address.is_v4();
+    const auto check_list = [&](const std::vector<IpPrefix>& list, std::string_view name) {
+      for (size_t i = 0; i < list.size(); ++i) {
+        const std::string item = fmt::format("{}[{}]", name, i);
+        if (list[i].is_v4() != v4) {
+          Add(fmt::format("{}.{}", path, item),
+              fmt::format("must be an IPv{} prefix, as the VIP is, got {}", v4 ? 4 : 6,
+                          list[i].ToString()));
+        }
+        if (const auto [it, fresh] = seen.emplace(list[i], item); !fresh) {
+          Add(fmt::format("{}.{}", path, item),
+              fmt::format("{} is already {}", list[i].ToString(), it->second));
+        }
+      }
+    };
+    check_list(vip.sources.allow, "allow");
+    check_list(vip.sources.deny, "deny");
+    CheckRate(vip.sources.new_flows, vip, path + ".new_flows");
+    CheckRate(vip.sources.new_flows_per_source, vip, path + ".new_flows_per_source");
+  }
+
+  void CheckRate(const RateLimit& limit, const Vip& vip, const std::string& path) {
+    CheckRange(path + ".per_second", limit.per_second, 0, kMaxRate);
+    if (limit.per_second == 0 && limit.burst != 0) {
+      Add(path + ".burst", "belongs to per_second, which is not set");
+    } else if (limit.per_second != 0 && limit.per_second <= kMaxRate) {
+      CheckRange(path + ".burst", limit.burst, 0, int64_t{limit.per_second} * kMaxBurstSeconds);
+    }
+    if (limit.per_second != 0 && !vip.key.Serves(Protocol::kTcp)) {
+      Add(path, "needs TCP: no packet of UDP opens a flow");
+    }
+  }
+
   void CheckReal(const Real& real, const Vip& vip, const std::string& path) {
     const IpAddress& address = real.address;
     if (address.is_unspecified() || address.is_multicast() || address.is_loopback() ||
         address.is_broadcast()) {
       Add(path + ".address",
           fmt::format("must be the unicast address of a real server, got {}", address.ToString()));
-    } else if (address == vip.key.address) {
-      Add(path + ".address", "is the VIP itself; a real needs an address of its own");
+    } else if (vip.key.prefix().Contains(address)) {
+      Add(path + ".address",
+          vip.key.is_prefix()
+              ? fmt::format("{} is an address of the VIP; a real needs one of its own",
+                            address.ToString())
+              : "is the VIP itself; a real needs an address of its own");
+    }
+    if (real.encap == Encap::kL2 && address.is_v4() != vip.key.address.is_v4()) {
+      Add(path + ".encap",
+          fmt::format(
+              "l2 does not change the packet: the address of the real must be IPv{}, as the "
+              "VIP is",
+              vip.key.address.is_v4() ? 4 : 6));
     }
     CheckRange(path + ".weight", real.weight, 0, kMaxWeight);
     CheckOptional(path + ".drain_seconds", real.drain, 1, kMaxDrain);
@@ -133,10 +265,10 @@ class Checker {
   void CheckRouteById(const Vip& vip, const std::string& vip_path) {
     const RouteById& route = vip.route_by_id;
     const std::string path = vip_path + ".route_by_id";
-    if (route.tcp_option && vip.key.protocol != Protocol::kTcp) {
+    if (route.tcp_option && !vip.key.Serves(Protocol::kTcp)) {
       Add(path + ".tcp_option", "is for TCP, and the VIP is not");
     }
-    if (route.quic() && vip.key.protocol != Protocol::kUdp) {
+    if (route.quic() && !vip.key.Serves(Protocol::kUdp)) {
       Add(path, "quic_lb and quic_katran are for UDP, and the VIP is not");
     }
     for (int config = 0; config < kQuicLbConfigs; ++config) {
@@ -218,14 +350,11 @@ std::string Problem::ToString() const {
 std::vector<Problem> Validate(const Config& config) {
   Checker checker;
   checker.CheckSettings(config.settings);
-  std::map<VipKey, size_t> seen;
   for (size_t i = 0; i < config.vips.size(); ++i) {
-    const std::string path = fmt::format("vips[{}]", i);
-    checker.CheckVip(config.vips[i], path);
-    if (const auto [it, fresh] = seen.emplace(config.vips[i].key, i); !fresh) {
-      checker.Add(path, fmt::format("{} is already vips[{}]", it->first.ToString(), it->second));
-    }
+    checker.CheckVip(config.vips[i], fmt::format("vips[{}]", i));
   }
+  checker.CheckOverlaps(config.vips);
+  checker.CheckL2(config);
   checker.CheckTotals(config);
   return checker.Take();
 }

@@ -14,8 +14,37 @@ namespace {
 
 Status BadKey(std::string_view text, std::string_view why) {
   return InvalidArgument(fmt::format(
-      "\"{}\": {}; write a VIP as 192.0.2.1:80/tcp, [2001:db8::1]:443/udp or 192.0.2.1:any/tcp",
+      "\"{}\": {}; write a VIP as 192.0.2.1:80/tcp, [2001:db8::1]:443/udp, 192.0.2.1:any/tcp, "
+      "192.0.2.1:8000-8100/tcp or 192.0.2.0/24:443/tcp_udp",
       text, why));
+}
+
+std::optional<Protocol> ParseProtocol(std::string_view text) {
+  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp, Protocol::kTcpUdp}) {
+    if (text == ToString(protocol)) return protocol;
+  }
+  return std::nullopt;
+}
+
+std::optional<uint16_t> ParsePort(std::string_view text) {
+  uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc() || end != text.data() + text.size() || port == 0) return std::nullopt;
+  return port;
+}
+
+// "80", "8000-8100" or "any"; false: none of these.
+bool ReadPorts(std::string_view text, VipKey& key) {
+  if (text == "any") return true;
+  const size_t dash = text.find('-');
+  const auto first = ParsePort(text.substr(0, dash));
+  if (!first) return false;
+  key.port = *first;
+  if (dash == std::string_view::npos) return true;
+  const auto last = ParsePort(text.substr(dash + 1));
+  if (!last || *last <= *first) return false;
+  key.last_port = *last;
+  return true;
 }
 
 }  // namespace
@@ -26,6 +55,22 @@ std::string_view ToString(Protocol protocol) {
       return "tcp";
     case Protocol::kUdp:
       return "udp";
+    case Protocol::kTcpUdp:
+      return "tcp_udp";
+  }
+  return "?";
+}
+
+std::string_view ToString(HashPolicy policy) {
+  switch (policy) {
+    case HashPolicy::kFiveTuple:
+      return "five_tuple";
+    case HashPolicy::kSource:
+      return "source";
+    case HashPolicy::kSourceDestinationPort:
+      return "source_destination_port";
+    case HashPolicy::kDestinationPort:
+      return "destination_port";
   }
   return "?";
 }
@@ -68,45 +113,57 @@ std::string_view ToString(RealState state) {
 
 StatusOr<VipKey> VipKey::Parse(std::string_view text) {
   VipKey key;
-  std::string_view rest = text;
-  if (const size_t slash = rest.rfind('/'); slash != std::string_view::npos) {
-    const std::string_view protocol = rest.substr(slash + 1);
-    if (protocol == "udp") {
-      key.protocol = Protocol::kUdp;
-    } else if (protocol != "tcp") {
-      return BadKey(text, fmt::format("the protocol must be tcp or udp, got \"{}\"", protocol));
-    }
-    rest = rest.substr(0, slash);
-  }
-  const size_t colon = rest.rfind(':');
-  const bool bracketed = rest.starts_with('[');
-  if (colon == std::string_view::npos || (bracketed && rest[colon - 1] != ']')) {
-    return BadKey(text, "the port is missing");
-  }
-  std::string_view host = rest.substr(0, colon);
-  if (bracketed) {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.find(':') != std::string_view::npos) {
+  const bool bracketed = text.starts_with('[');
+  const size_t colon = bracketed ? text.find("]:") : text.rfind(':');
+  if (colon == std::string_view::npos) return BadKey(text, "the port is missing");
+  const std::string_view host = bracketed ? text.substr(1, colon - 1) : text.substr(0, colon);
+  if (!bracketed && host.find(':') != std::string_view::npos) {
     return BadKey(text, "an IPv6 address needs brackets");
   }
-  const auto address = IpAddress::Parse(host);
-  if (!address.ok()) return BadKey(text, Message(address.status()));
-  key.address = *address;
-  const std::string_view port = rest.substr(colon + 1);
-  if (port != "any") {
-    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), key.port);
-    if (error != std::errc() || end != port.data() + port.size() || key.port == 0) {
-      return BadKey(text, fmt::format("the port must be 1..65535 or \"any\", got \"{}\"", port));
+  std::string_view port = text.substr(colon + (bracketed ? 2 : 1));
+  if (const size_t slash = port.find('/'); slash != std::string_view::npos) {
+    const std::string_view name = port.substr(slash + 1);
+    const auto protocol = ParseProtocol(name);
+    if (!protocol) {
+      return BadKey(text,
+                    fmt::format("the protocol must be tcp, udp or tcp_udp, got \"{}\"", name));
     }
+    key.protocol = *protocol;
+    port = port.substr(0, slash);
   }
+  if (!ReadPorts(port, key)) {
+    return BadKey(text, fmt::format("the port must be 1..65535, a range such as 8000-8100, or "
+                                    "\"any\", got \"{}\"",
+                                    port));
+  }
+  const auto prefix = IpPrefix::Parse(host);
+  if (!prefix.ok()) {
+    const bool whole = host.find('/') == std::string_view::npos;
+    return BadKey(text, Message(whole ? IpAddress::Parse(host).status() : prefix.status()));
+  }
+  key.SetPrefix(*prefix);
   return key;
 }
 
 std::string VipKey::ToString() const {
-  const std::string host =
-      address.is_v4() ? address.ToString() : fmt::format("[{}]", address.ToString());
-  const std::string port_text = port == 0 ? "any" : fmt::format("{}", port);
-  return fmt::format("{}:{}/{}", host, port_text, model::ToString(protocol));
+  std::string host = is_prefix() ? prefix().ToString() : address.ToString();
+  if (!address.is_v4()) host = fmt::format("[{}]", host);
+  const std::string ports = port == 0    ? "any"
+                            : is_range() ? fmt::format("{}-{}", port, last_port)
+                                         : fmt::format("{}", port);
+  return fmt::format("{}:{}/{}", host, ports, model::ToString(protocol));
+}
+
+IpPrefix VipKey::prefix() const { return {address, (address.is_v4() ? 32 : 128) - host_bits}; }
+
+void VipKey::SetPrefix(const IpPrefix& prefix) {
+  address = prefix.address();
+  host_bits = static_cast<uint8_t>((prefix.is_v4() ? 32 : 128) - prefix.length());
+}
+
+std::pair<uint16_t, uint16_t> VipKey::ports() const {
+  if (port == 0) return {0, 65535};
+  return {port, is_range() ? last_port : port};
 }
 
 const Real* Vip::FindReal(const IpAddress& address) const {

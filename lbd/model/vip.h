@@ -6,29 +6,46 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lbd/base/ip_address.h"
+#include "lbd/base/ip_prefix.h"
 #include "lbd/base/status.h"
 #include "lbd/model/real.h"
 #include "lbd/model/route_by_id.h"
+#include "lbd/model/source_policy.h"
 
 namespace lb::model {
 
-// The transport protocols that can be balanced; the values are IANA protocol numbers.
-enum class Protocol : uint8_t { kTcp = 6, kUdp = 17 };
+// The transport protocols that can be balanced; the values are IANA protocol numbers, but for
+// kTcpUdp: both, as one VIP.
+enum class Protocol : uint8_t { kTcp = 6, kUdp = 17, kTcpUdp = 255 };
 
-std::string_view ToString(Protocol protocol);  // "tcp", "udp"
+std::string_view ToString(Protocol protocol);  // "tcp", "udp", "tcp_udp"
 
-// What identifies a VIP. Port 0 stands for every port.
+// What identifies a VIP: one address or a prefix, one port, a range or every port. Of several VIPs
+// that a packet belongs to, the one of the longest prefix gets it, and of these the one of its very
+// port, then of a range, then of every port.
 struct VipKey {
-  IpAddress address;
-  uint16_t port = 0;
+  IpAddress address;  // of a prefix: the first
+  uint16_t port = 0;  // of a range: the first; 0: every port
   Protocol protocol = Protocol::kTcp;
+  uint16_t last_port = 0;  // of a range; 0: it is none
+  uint8_t host_bits = 0;   // of a prefix: how many of the last bits vary; 8 for an IPv4 /24
 
-  // "192.0.2.1:80/tcp", "[2001:db8::1]:443/udp", "192.0.2.1:any/tcp".
+  // "192.0.2.1:80/tcp", "[2001:db8::1]:443/udp", "192.0.2.1:any/tcp", "192.0.2.1:8000-8100/tcp",
+  // "192.0.2.0/24:443/tcp_udp", "[2001:db8::/64]:443/tcp".
   static StatusOr<VipKey> Parse(std::string_view text);
   std::string ToString() const;
+
+  bool is_range() const { return last_port != 0; }
+  bool is_prefix() const { return host_bits != 0; }
+  IpPrefix prefix() const;
+  void SetPrefix(const IpPrefix& prefix);
+  // The ports that it serves, first and last.
+  std::pair<uint16_t, uint16_t> ports() const;
+  bool Serves(Protocol one) const { return protocol == one || protocol == Protocol::kTcpUdp; }
 
   auto operator<=>(const VipKey&) const = default;
 };
@@ -54,6 +71,16 @@ enum class Tracking : uint8_t {
 
 std::string_view ToString(Tracking tracking);  // "auto", "always", "none"
 
+// Which fields of a packet choose the real of a flow.
+enum class HashPolicy : uint8_t {
+  kFiveTuple,              // addresses and ports: flows of a client spread over all reals
+  kSource,                 // source address: a client stays with a real (session affinity)
+  kSourceDestinationPort,  // source address and destination port: likewise, service by service
+  kDestinationPort,        // destination port: each service of a VIP of many ports has its real
+};
+
+std::string_view ToString(HashPolicy policy);  // "five_tuple", "source", ...
+
 // Empty: the default, which depends on the protocol.
 struct FlowOptions {
   std::optional<uint32_t> window;   // seconds until a change is final, 1..86400
@@ -67,9 +94,11 @@ struct Vip {
   VipKey key;
   std::string name;  // a label for people; may be empty
   RingOptions ring;
+  HashPolicy hash = HashPolicy::kFiveTuple;
   Tracking tracking = Tracking::kAuto;
   FlowOptions flows;
   RouteById route_by_id;
+  SourcePolicy sources;
   uint32_t slow_start = 0;  // seconds in which a real that comes back gets its full weight
   std::vector<Real> reals;  // no address twice
 

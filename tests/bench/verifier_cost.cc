@@ -17,6 +17,7 @@ namespace {
 struct Row {
   std::string name;
   uint32_t stages;
+  uint32_t features = 0;
 };
 
 std::vector<Row> Rows() {
@@ -24,7 +25,16 @@ std::vector<Row> Rows() {
           {"echo", LB_STAGE_ECHO},
           {"vlan", LB_STAGE_VLAN},
           {"extensions", LB_STAGE_EXTENSIONS},
-          {"all stages", ~0u}};
+          {"all stages", ~0u},
+          {"wide VIPs", 0, LB_FEATURE_WIDE_VIPS},
+          {"hash fields", 0, LB_FEATURE_HASH_FIELDS},
+          {"GUE", 0, LB_FEATURE_GUE},
+          {"GRE", 0, LB_FEATURE_GRE},
+          {"L2", 0, LB_FEATURE_L2},
+          {"sources", 0, LB_FEATURE_SOURCES},
+          {"QUIC ids", 0, LB_FEATURE_QUIC_IDS},
+          {"TCP ids", 0, LB_FEATURE_TCP_IDS},
+          {"all of all", ~0u, LB_FEATURES}};
 }
 
 int Main() {
@@ -40,8 +50,10 @@ int Main() {
   for (const Row& row : Rows()) {
     auto config = dataplane::EncodeConfig(settings, sizes, 0);
     config.stages = row.stages;
+    config.features = row.features;
     const auto start = std::chrono::steady_clock::now();
-    const auto program = dataplane::Program::Load(config, (*forwarder)->maps());
+    const auto program =
+        dataplane::Program::Load(config, (*forwarder)->maps(), (*forwarder)->prefix_maps());
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     if (!program.ok()) {
       fmt::print(stderr, "{}: {}\n", row.name, Message(program.status()));

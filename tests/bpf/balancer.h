@@ -49,6 +49,7 @@ dataplane::NextHop Gateway(uint32_t mtu = 1500);
 // to. Every method fails the test where the kernel refuses to play along; none skips.
 class Balancer {
  public:
+  // The program has these features (LB_FEATURE_*) only.
   explicit Balancer(const model::Settings& settings = {}, uint32_t features = 0);
 
   dataplane::Forwarder& forwarder() { return *forwarder_; }

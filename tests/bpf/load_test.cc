@@ -38,7 +38,8 @@ TEST_P(LoadTest, LoadsInLessThanASecondAndForwards) {
       dataplane::MapSizes::For(settings.limits, libbpf_num_possible_cpus(), GetParam().features);
   const auto config = dataplane::EncodeConfig(settings, sizes, 0, GetParam().features);
   const auto start = std::chrono::steady_clock::now();
-  const auto again = dataplane::Program::Load(config, balancer.forwarder().maps());
+  const auto again = dataplane::Program::Load(config, balancer.forwarder().maps(),
+                                              balancer.forwarder().prefix_maps());
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   ASSERT_TRUE(again.ok()) << Message(again.status());
   EXPECT_LT(took.count(), 1.0);
@@ -72,6 +73,22 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"TcpIds", {}, "10.0.0.0/8", "100::/64", LB_FEATURE_TCP_IDS},
         Case{"AllIds", {}, "10.0.0.0/8", "100::/64", LB_FEATURE_QUIC_IDS | LB_FEATURE_TCP_IDS}),
     [](const auto& test) { return test.param.name; });
+
+Case WithFeatures(std::string name, uint32_t features) {
+  Case c{std::move(name), {}};
+  c.features = features;
+  return c;
+}
+
+INSTANTIATE_TEST_SUITE_P(Features, LoadTest,
+                         ::testing::Values(WithFeatures("WideVips", LB_FEATURE_WIDE_VIPS),
+                                           WithFeatures("HashFields", LB_FEATURE_HASH_FIELDS),
+                                           WithFeatures("Gue", LB_FEATURE_GUE),
+                                           WithFeatures("Gre", LB_FEATURE_GRE),
+                                           WithFeatures("L2", LB_FEATURE_L2),
+                                           WithFeatures("Sources", LB_FEATURE_SOURCES),
+                                           WithFeatures("All", LB_FEATURES)),
+                         [](const auto& test) { return test.param.name; });
 
 // The peers' mistake: an empty instance takes 1.4 GB of BPF maps. With these, lbd stays below 64
 // MB.

@@ -10,6 +10,7 @@
 #define LB_ABI_H
 
 #include "lb/flow_table.h"
+#include "lb/rate.h"
 #include "lb/server_id.h"
 #include "lb/types.h"
 
@@ -34,11 +35,20 @@
 	  "For a VIP, but behind more IPv6 extension headers than are followed.")                 \
 	X(FRAGMENT, fragment, DROP,                                                               \
 	  "IP fragment for a VIP whose ports are not known: the first one was not seen before.")  \
+	X(SOURCE_DENIED, source_denied, DROP,                                                     \
+	  "The VIP does not serve this source: on its deny list, or on no list of those it "      \
+	  "serves.")                                                                              \
+	X(VIP_RATE_LIMITED, vip_rate_limited, DROP,                                               \
+	  "A new connection beyond the rate of the VIP.")                                         \
+	X(SOURCE_RATE_LIMITED, source_rate_limited, DROP,                                         \
+	  "A new connection beyond the rate of its source.")                                      \
 	X(NO_REAL, no_real, DROP,                                                                 \
 	  "The VIP has no usable real: all down, weight 0, or none there.")                       \
 	X(NO_NEXT_HOP, no_next_hop, DROP,                                                         \
 	  "No resolved next hop to the real: route or neighbour missing.")                        \
 	X(TOO_BIG, too_big, DROP, "Longer than the next hop's MTU once encapsulated.")            \
+	X(L2_LOOP, l2_loop, DROP,                                                                 \
+	  "To a real with encap l2, but it came from there, or its TTL has run out.")             \
 	X(ENCAP_FAILED, encap_failed, DROP, "The driver left no headroom for the outer header.")
 
 enum lb_verdict {
@@ -100,20 +110,51 @@ enum lb_note {
 /* lb_vips: a two-choice hash table; an entry is at lb_vip_slot(..., 0) or at lb_vip_slot(..., 1).
  */
 struct lb_vip {
-	__u32 address[4];
-	__u16 port_be; /* 0 = every port */
+	__u32 address[4]; /* of a prefix: the first */
+	__u16 port_be;	  /* 0 = every port; of a range: the first */
 	__u8 protocol;
 	__u8 flags;
-	__u32 reserved0;
+	__u16 options; /* LB_HASH_* */
+	__u16 policy;  /* index in lb_policies; 0 = none */
 	__u64 place;
 	__u64 hash_k0; /* SipHash key of this VIP's flows */
 	__u64 hash_k1;
-	__u64 flows; /* its part of lb_flows */
-	__u32 reserved1;
-	__u16 id_config; /* in lb_id_configs; 0: not routed by id */
-	__u16 reserved2;
+	__u64 flows;	     /* its part of lb_flows */
+	__u16 last_port_be;  /* of a range; 0: there is none */
+	__u8 host_bits;	     /* of a prefix: how many of the last bits of the address vary */
+	__u8 both_protocols; /* has another entry, for the other protocol, with the same place */
+	__u16 id_config;     /* in lb_id_configs; 0: not routed by id */
+	__u16 reserved;
 };
 LB_ASSERT_SIZE(struct lb_vip, 64);
+
+/*
+ * VIPs of prefixes or of port ranges are entries of lb_wide_vips, found through lb_scopes: the
+ * longest prefix of an address and protocol has rules, disjoint and in ascending order, which name
+ * the VIP of each port. Whoever writes them has settled who comes before whom. Protocol 0: any VIP
+ * has the address.
+ */
+struct lb_scope_key {
+	__u32 prefix_length; /* 32 for the protocol, and those of the address */
+	__u32 protocol;
+	__u32 address[4];
+};
+LB_ASSERT_SIZE(struct lb_scope_key, 24);
+#define LB_SCOPE_KEY_BITS 160
+
+struct lb_scope {
+	__u32 first_rule; /* in lb_port_rules */
+	__u32 rules;	  /* at most 2^LB_SCOPE_RULES_BITS */
+};
+LB_ASSERT_SIZE(struct lb_scope, 8);
+#define LB_SCOPE_RULES_BITS 12
+
+struct lb_port_rule {
+	__u16 first_port;
+	__u16 last_port;
+	__u32 vip; /* in lb_wide_vips */
+};
+LB_ASSERT_SIZE(struct lb_port_rule, 8);
 
 /* lb_id_config.sources */
 #define LB_ID_QUIC 1	   /* UDP packets: QUIC connection ids */
@@ -138,11 +179,21 @@ struct lb_id_config {
 LB_ASSERT_SIZE(struct lb_id_config, 32);
 
 /* lb_real.flags */
-#define LB_REAL_V6 1 /* outer header is IPv6 */
+#define LB_REAL_V6 1	      /* outer header is IPv6 */
+#define LB_REAL_ENCAP_SHIFT 1 /* enum lb_encap, 2 bits */
+#define LB_REAL_ENCAP_MASK 3
+
+enum lb_encap {
+	LB_ENCAP_IPIP,
+	LB_ENCAP_GUE, /* variant 1: UDP, then the inner IP header */
+	LB_ENCAP_GRE,
+	LB_ENCAP_L2, /* no outer header */
+};
 
 /* lb_reals: [first entry of the VIP + VIP-local number] */
 struct lb_real {
 	__u32 address[4];
+	/* From here on one word, so that a reader sees all of one generation. */
 	__u32 checksum; /* IPv4: sum of the outer header's constant 16-bit words */
 	__u16 next_hop; /* index in lb_next_hops */
 	__u16 flags;
@@ -173,9 +224,55 @@ LB_ASSERT_SIZE(struct lb_counter, 16);
 #define LB_STAGE_VLAN 2	      /* frames with VLAN tags are balanced */
 #define LB_STAGE_EXTENSIONS 4 /* so are packets with IPv6 extension headers */
 
-/* lb_config.features: what some VIP needs; the rest is not in the program. */
+/* lb_config.features: what some VIP or real needs; the rest is not in the program. */
+#define LB_FEATURE_WIDE_VIPS 1	 /* prefixes and port ranges */
+#define LB_FEATURE_HASH_FIELDS 2 /* VIPs hashed by other fields than most */
 #define LB_FEATURE_QUIC_IDS 4
 #define LB_FEATURE_TCP_IDS 8
+#define LB_FEATURE_GUE 16
+#define LB_FEATURE_GRE 32
+#define LB_FEATURE_L2 64
+#define LB_FEATURE_SOURCES 128 /* lists of sources, rates */
+#define LB_FEATURES 255	       /* all of them */
+
+/* lb_policy.flags */
+#define LB_POLICY_LISTS 1      /* lb_sources has prefixes for it */
+#define LB_POLICY_ALLOW_ONLY 2 /* a source on no list is denied */
+
+/* lb_policies: whom a VIP serves. Times are in nanoseconds, those of sources in units (lb/rate.h).
+ */
+struct lb_policy {
+	__u32 flags;
+	__u32 reserved0;
+	__u64 interval; /* between new connections; 0 = any */
+	__u64 tolerance;
+	__u64 source_interval; /* likewise, of one source */
+	__u64 source_tolerance;
+	__u64 reserved1[3];
+	__u64 due; /* when the next new connection is; written by the program */
+	__u64 reserved2[7];
+};
+LB_ASSERT_SIZE(struct lb_policy, 128);
+
+/* lb_policy_counts: [cpu * policies + index in lb_policies] */
+struct lb_policy_count {
+	__u64 denied;
+	__u64 limited;
+	__u64 source_limited;
+	__u64 reserved;
+};
+LB_ASSERT_SIZE(struct lb_policy_count, 32);
+
+/* lb_sources: the longest prefix decides. */
+struct lb_source_key {
+	__u32 prefix_length; /* 32 for the policy, and those of the address */
+	__u32 policy;
+	__u32 address[4];
+};
+LB_ASSERT_SIZE(struct lb_source_key, 24);
+#define LB_SOURCE_KEY_BITS 160
+#define LB_SOURCE_ALLOW 1
+#define LB_SOURCE_DENY 2
 
 /* Constants of one loaded program; the verifier removes what they switch off. */
 struct lb_config {
@@ -200,8 +297,15 @@ struct lb_config {
 	__u32 features;	   /* LB_FEATURE_* */
 	__u32 id_config_mask;
 	__u32 server_id_mask; /* buckets of lb_server_ids - 1 */
+	__u32 wide_vip_mask;
+	__u32 port_rule_mask;
+	__u16 gue_port_be;
+	__u16 reserved;
+	__u32 policy_mask;
+	__u32 policy_count_mask;
+	__u32 source_bucket_mask;
 };
-LB_ASSERT_SIZE(struct lb_config, 96);
+LB_ASSERT_SIZE(struct lb_config, 120);
 
 /* A VIP's hash in lb_vips, and where its entry `choice` (0 or 1) may be, before masking. */
 LB_INLINE __u64 lb_vip_hash(__u64 key, const __u32 *address, __u16 port_be, __u8 protocol)

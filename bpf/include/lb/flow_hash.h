@@ -84,6 +84,59 @@ LB_INLINE __u64 lb_flow_hash_fast(__u64 k0, __u64 k1, const __u32 *source, __u32
 	return h ^ h >> 32;
 }
 
+/*
+ * Which fields choose the slot of a flow (lb_vip.options); 0: source address and both ports. The
+ * real of a flow that is tracked is found by all its fields all the same: only the top bits of the
+ * hash, as many as the largest ring has, are those of the chosen fields, and what they name is the
+ * slot.
+ */
+#define LB_HASH_NO_SOURCE 1
+#define LB_HASH_NO_SOURCE_PORT 2
+#define LB_HASH_NO_DESTINATION_PORT 4
+#define LB_HASH_DESTINATION 8 /* the VIP has many addresses: flows differ in theirs, too */
+#define LB_HASH_OPTIONS 15
+#define LB_HASH_SLOT_BITS 20
+
+/* The ports that choose the slot. */
+LB_INLINE __u32 lb_slot_ports(__u32 options, __u32 ports)
+{
+	if (options & LB_HASH_NO_SOURCE_PORT)
+		ports &= 0xffff0000;
+	if (options & LB_HASH_NO_DESTINATION_PORT)
+		ports &= 0xffff;
+	return ports;
+}
+
+/* The hash of a flow whose slot comes from other fields. */
+LB_INLINE __u64 lb_flow_hash_join(__u64 slot, __u64 flow)
+{
+	const __u64 slot_mask = ~0ULL << (64 - LB_HASH_SLOT_BITS);
+
+	return (slot & slot_mask) | (flow & ~slot_mask);
+}
+
+/*
+ * The hash by these options, all at once. hash(address, ports) is one of the two above under the key of
+ * the VIP; the program has the same in pieces, as its stack is short.
+ */
+#define LB_HASH_DESTINATION_PORTS (~0U) /* in place of ports, next to a destination */
+LB_INLINE __u64 lb_flow_hash_by(__u32 options, int fast, __u64 k0, __u64 k1, const __u32 *source,
+				const __u32 *destination, __u32 ports, int v6)
+{
+	__u64 (*const hash)(__u64, __u64, const __u32 *, __u32, int) =
+		fast ? lb_flow_hash_fast : lb_flow_hash;
+	__u64 flow = hash(k0, k1, source, ports, v6);
+	__u32 nobody[4] = {0, 0, 0, 0};
+
+	if (options & LB_HASH_DESTINATION)
+		flow ^= hash(k0, k1, destination, LB_HASH_DESTINATION_PORTS, v6);
+	if (!(options & ~LB_HASH_DESTINATION))
+		return flow;
+	return lb_flow_hash_join(hash(k0, k1, options & LB_HASH_NO_SOURCE ? nobody : source,
+				      lb_slot_ports(options, ports), v6),
+				 flow);
+}
+
 /* The outer header's share of a flow hash, independent of the bits that choose the slot. */
 LB_INLINE __u32 lb_outer_hash(__u64 flow_hash)
 {

@@ -5,6 +5,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
 
 namespace lb::api {
@@ -52,7 +53,7 @@ TEST(ConvertTest, EveryProblemIsNamedAtOnce) {
                   HasSubstr("hash_key: must be 32 hex digits, got 3 characters"),
                   HasSubstr("vips[0].reals[1].address: \"y\" is not an IPv4 or IPv6 address"),
                   HasSubstr("vips[1].port: must be 1..65535, got 0"),
-                  HasSubstr("vips[1].protocol: is required: tcp or udp"),
+                  HasSubstr("vips[1].protocol: is required: tcp, udp or tcp_udp"),
                   HasSubstr("encap.source_v4: must be an IPv4 prefix, got ::/0"),
                   HasSubstr("vips[0].reals[0].weight: must be 0..1000000, got 2000000")));
 }
@@ -64,22 +65,51 @@ TEST(ConvertTest, PortAndAnyPortExcludeEachOther) {
               ElementsAre(HasSubstr("vips[0].port: is required: 1..65535, or any_port")));
 }
 
+TEST(ConvertTest, TheGuePortIsAPort) {
+  EXPECT_THAT(ProblemsOf("encap { gue_port: 65536 }"),
+              ElementsAre(HasSubstr("encap.gue_port: must be 1..65535, got 65536")));
+}
+
+TEST(ConvertTest, PortRangesAreInOrder) {
+  for (const auto& [more, problem] :
+       {std::pair("last_port: 80", "vips[0].last_port: must be 81..65535, got 80"),
+        std::pair("last_port: 65536", "vips[0].last_port: must be 81..65535, got 65536")}) {
+    EXPECT_THAT(ProblemsOf(Vip(more)), ElementsAre(problem));
+  }
+  EXPECT_THAT(ProblemsOf("vips { address: '192.0.2.1' any_port: true last_port: 5 "
+                         "protocol: PROTOCOL_TCP }"),
+              ElementsAre("vips[0].last_port: must not be set together with any_port"));
+}
+
+TEST(ConvertTest, PrefixesAreRead) {
+  EXPECT_THAT(
+      ProblemsOf("vips { address: '192.0.2.1/24' port: 80 protocol: PROTOCOL_TCP }"),
+      ElementsAre("vips[0].address: \"192.0.2.1/24\" has bits set behind its prefix length; did "
+                  "you mean 192.0.2.0/24?"));
+  EXPECT_THAT(ProblemsOf("vips { address: '2001:db8::/64' port: 80 protocol: PROTOCOL_TCP_UDP }"),
+              ElementsAre());
+}
+
 TEST(ConvertTest, UnknownEnumValuesAreRefused) {
   v1::Config config = Parse<v1::Config>(Vip("reals { address: '10.0.0.1' }"));
   config.set_xdp_mode(static_cast<v1::XdpMode>(77));
   config.set_flow_hash(static_cast<v1::FlowHash>(5));
   config.mutable_vips(0)->mutable_ring()->set_scheme(static_cast<v1::RingScheme>(9));
+  config.mutable_vips(0)->set_hash(static_cast<v1::HashPolicy>(9));
   config.mutable_vips(0)->set_tracking(static_cast<v1::Tracking>(9));
   config.mutable_vips(0)->mutable_reals(0)->set_state(static_cast<v1::RealState>(9));
+  config.mutable_vips(0)->mutable_reals(0)->set_encap(static_cast<v1::Encapsulation>(9));
   std::vector<std::string> lines;
   for (const auto& problem : ConfigFromProto(config).problems) lines.push_back(problem.ToString());
   EXPECT_THAT(
-      lines,
-      ElementsAre("xdp_mode: must be native, generic or auto, got 77",
-                  "flow_hash: must be siphash or fast, got 5",
-                  "vips[0].ring.scheme: must be rendezvous or maglev, got 9",
-                  "vips[0].tracking: must be auto, always or none, got 9",
-                  "vips[0].reals[0].state: must be active, draining, down or standby, got 9"));
+      lines, ElementsAre("xdp_mode: must be native, generic or auto, got 77",
+                         "flow_hash: must be siphash or fast, got 5",
+                         "vips[0].ring.scheme: must be rendezvous or maglev, got 9",
+                         "vips[0].hash: must be five_tuple, source, source_destination_port or "
+                         "destination_port, got 9",
+                         "vips[0].tracking: must be auto, always or none, got 9",
+                         "vips[0].reals[0].state: must be active, draining, down or standby, got 9",
+                         "vips[0].reals[0].encap: must be ipip, gue, gre or l2, got 9"));
 }
 
 TEST(ConvertTest, RangesOfTrackingAreChecked) {
@@ -124,6 +154,7 @@ TEST(ConvertTest, AnyConfigurationSurvivesTheRoundTrip) {
     config.settings.xdp_mode = static_cast<model::XdpMode>(below(3));
     config.settings.flow_hash = static_cast<model::FlowHash>(below(2));
     if (below(2)) config.settings.next_hop_mac = MacAddress({2, 0, 0, 0, 0, 1});
+    config.settings.gue_port = static_cast<uint16_t>(1 + below(65535));
     config.settings.limits.flows = 1u << (10 + below(10));
     for (uint32_t i = 0; i < below(4); ++i) {
       model::Vip vip;
@@ -131,7 +162,17 @@ TEST(ConvertTest, AnyConfigurationSurvivesTheRoundTrip) {
       vip.key.address = below(2) ? IpAddress::Parse("192.0.2." + std::to_string(i + 1)).value()
                                  : IpAddress::Parse("2001:db8::" + std::to_string(i + 1)).value();
       vip.key.port = static_cast<uint16_t>(below(3) ? 1 + below(65535) : 0);
-      vip.key.protocol = below(2) ? model::Protocol::kTcp : model::Protocol::kUdp;
+      vip.key.protocol = std::array{model::Protocol::kTcp, model::Protocol::kUdp,
+                                    model::Protocol::kTcpUdp}[below(3)];
+      if (vip.key.port != 0 && vip.key.port < 65000 && below(2)) {
+        vip.key.last_port = static_cast<uint16_t>(vip.key.port + 1 + below(500));
+      }
+      if (below(3) == 0) {
+        const bool v4 = below(2) != 0;
+        const std::string net = v4 ? "20." + key + ".0.0/" : "2001:db8:" + key + "::/";
+        vip.key.SetPrefix(IpPrefix::Parse(net + std::to_string(v4 ? 24 : 64)).value());
+      }
+      vip.hash = static_cast<model::HashPolicy>(below(4));
       vip.name = below(2) ? "vip" + key : "";
       vip.ring.scheme = below(2) ? model::RingScheme::kRendezvous : model::RingScheme::kMaglev;
       vip.ring.bits = below(2) ? 8 + static_cast<int>(below(12)) : 0;
@@ -146,11 +187,19 @@ TEST(ConvertTest, AnyConfigurationSurvivesTheRoundTrip) {
         vip.route_by_id.quic_lb[below(2)] = static_cast<uint8_t>(1 + below(6));
         vip.route_by_id.quic_katran = below(2) != 0;
       }
+      if (below(2) && vip.key.address.is_v4()) {
+        vip.sources.allow = {IpPrefix::Parse("198.51.100.0/24").value()};
+        vip.sources.deny = {IpPrefix::Parse("198.51.0.0/16").value()};
+        if (vip.key.protocol != model::Protocol::kUdp) {
+          vip.sources.new_flows = {.per_second = 1 + below(1000), .burst = 1 + below(1000)};
+        }
+      }
       for (uint32_t n = 0; n < below(5); ++n) {
         model::Real real;
         real.address = IpAddress::Parse("10.0.0." + std::to_string(n + 1)).value();
         real.weight = below(1000001);
         if (by_id) real.server_id = n + 1;
+        real.encap = static_cast<model::Encap>(below(3));
         real.state = static_cast<model::RealState>(below(4));
         if (real.state == model::RealState::kDraining && below(2)) real.drain = 1 + below(600);
         vip.reals.push_back(real);
@@ -180,8 +229,9 @@ TEST(ConvertTest, AMaskWithAnUnknownFieldIsRefused) {
       Parse<v1::UpdateVipRequest>("vip { address: '192.0.2.1' port: 80 protocol: PROTOCOL_TCP } "
                                   "update_mask { paths: 'colour' }"));
   EXPECT_EQ(change.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(Message(change.status())),
-              HasSubstr("update_mask: no field \"colour\" can be updated; there are flows, name"));
+  EXPECT_THAT(
+      std::string(Message(change.status())),
+      HasSubstr("update_mask: no field \"colour\" can be updated; there are flows, hash, name"));
 }
 
 }  // namespace

@@ -118,5 +118,17 @@ TEST(IpPrefixTest, ContainsWhatSharesItsFirstBits) {
   }
 }
 
+TEST(IpPrefixTest, ContainsThePrefixesWithinAndEndsWithItsLastAddress) {
+  const auto prefix = [](std::string_view text) { return IpPrefix::Parse(text).value(); };
+  EXPECT_TRUE(prefix("192.0.2.0/24").Contains(prefix("192.0.2.0/24")));
+  EXPECT_TRUE(prefix("192.0.2.0/24").Contains(prefix("192.0.2.128/25")));
+  EXPECT_FALSE(prefix("192.0.2.128/25").Contains(prefix("192.0.2.0/24")));
+  EXPECT_FALSE(prefix("192.0.2.0/24").Contains(prefix("192.0.3.0/25")));
+  EXPECT_EQ(prefix("192.0.2.0/23").last().ToString(), "192.0.3.255");
+  EXPECT_EQ(prefix("2001:db8::/127").last().ToString(), "2001:db8::1");
+  EXPECT_EQ(prefix("192.0.2.1/32").last().ToString(), "192.0.2.1");
+  EXPECT_EQ(IpPrefix(IpAddress::Parse("192.0.2.77").value(), 24), prefix("192.0.2.0/24"));
+}
+
 }  // namespace
 }  // namespace lb

@@ -258,12 +258,13 @@ reals:
   - {real: {address: 10.0.0.2, weight: 0, state: draining}, ring_slots: 16384, next_hop_problem: no route}
 )");
   EXPECT_EQ(Lbctl({"real", "list"}), kDone);
-  EXPECT_EQ(out_,
-            "VIP               ADDRESS   WEIGHT  STATE      SLOTS  SHARE  FLOWS  NEXT HOP\n"
-            "192.0.2.1:80/tcp  10.0.0.1     100  active    12,288  75.0%  1,234  ok\n"
-            "192.0.2.1:80/tcp  10.0.0.2       0  draining       0   0.0%      0  no route\n"
-            "192.0.2.2:80/tcp  10.0.0.1     100  active    12,288  75.0%  1,234  ok\n"
-            "192.0.2.2:80/tcp  10.0.0.2       0  draining       0   0.0%      0  no route\n");
+  EXPECT_EQ(
+      out_,
+      "VIP               ADDRESS   WEIGHT  STATE     ENCAP   SLOTS  SHARE  FLOWS  NEXT HOP\n"
+      "192.0.2.1:80/tcp  10.0.0.1     100  active    ipip   12,288  75.0%  1,234  ok\n"
+      "192.0.2.1:80/tcp  10.0.0.2       0  draining  ipip        0   0.0%      0  no route\n"
+      "192.0.2.2:80/tcp  10.0.0.1     100  active    ipip   12,288  75.0%  1,234  ok\n"
+      "192.0.2.2:80/tcp  10.0.0.2       0  draining  ipip        0   0.0%      0  no route\n");
   EXPECT_EQ(Lbctl({"real", "list", "192.0.2.1:80", "-o", "json"}), kDone);
   EXPECT_EQ(lbd_.list_reals.vip().address(), "192.0.2.1");
   ASSERT_EQ(Json()["reals"].size(), 2);
@@ -283,12 +284,13 @@ TEST_F(LbctlTest, VipShowIsOneVip) {
             "Name        web\n"
             "Ring        rendezvous\n"
             "Slots       16,384\n"
+            "Hash        five_tuple\n"
             "Tracking    auto\n"
             "Flows       none\n"
             "Slow start  -\n"
             "\n"
-            "ADDRESS   WEIGHT  STATE    SLOTS   SHARE  FLOWS  NEXT HOP\n"
-            "10.0.0.1     100  active  16,384  100.0%      0  ok\n");
+            "ADDRESS   WEIGHT  STATE   ENCAP   SLOTS   SHARE  FLOWS  NEXT HOP\n"
+            "10.0.0.1     100  active  ipip   16,384  100.0%      0  ok\n");
   EXPECT_EQ(Lbctl({"vip", "show", "192.0.2.1:80", "-o", "json"}), kDone);
   EXPECT_EQ(Json()["vip"]["name"], "web");
   EXPECT_EQ(Json()["reals"][0]["slots"], 16384);
@@ -313,6 +315,7 @@ vips:
             "Name        -\n"
             "Ring        rendezvous\n"
             "Slots       16,384, 1,200 changing, 5 settling\n"
+            "Hash        five_tuple\n"
             "Tracking    always, window 1m 0s, idle 10m 0s\n"
             "Flows       1,234 of 524,288 (peak 2,000)\n"
             "Slow start  1m 30s\n");

@@ -8,7 +8,8 @@ namespace {
 
 TEST(ObjectsTest, AVipIsReadAndWrittenTheSame) {
   for (const char* text :
-       {"203.0.113.10:80/tcp", "[2001:db8::1]:443/udp", "203.0.113.10:any/tcp"}) {
+       {"203.0.113.10:80/tcp", "[2001:db8::1]:443/udp", "203.0.113.10:any/tcp",
+        "203.0.113.10:8000-8100/tcp_udp", "203.0.113.0/24:443/tcp", "[2001:db8::/64]:any/udp"}) {
     const auto vip = ParseVip(text);
     ASSERT_TRUE(vip.ok()) << vip.status();
     EXPECT_EQ(ToText(*vip), text);
@@ -47,6 +48,18 @@ TEST(ObjectsTest, ARealTakesItsOptionsBehindCommas) {
   EXPECT_EQ(WeightOf(*full), 0);
   EXPECT_EQ(StateOf(*full), v1::REAL_STATE_DOWN);
   EXPECT_EQ(ParseReal("10.0.0.1,state=standby")->state(), v1::REAL_STATE_STANDBY);
+  EXPECT_EQ(ParseReal("10.0.0.1,encap=gue")->encap(), v1::ENCAPSULATION_GUE);
+  EXPECT_FALSE(ParseReal("10.0.0.1,encap=vxlan").ok());
+}
+
+TEST(ObjectsTest, ARateMayHaveABurst) {
+  EXPECT_EQ(ParseRate("100")->per_second(), 100);
+  EXPECT_EQ(ParseRate("100")->burst(), 0);
+  EXPECT_EQ(ParseRate("100/500")->burst(), 500);
+  EXPECT_EQ(ParseRate("0")->per_second(), 0);
+  for (const char* text : {"", "x", "1/", "1/0", "1/x", "-1", "1/2/3"}) {
+    EXPECT_FALSE(ParseRate(text).ok()) << text;
+  }
 }
 
 TEST(ObjectsTest, WhatAMessageLeavesOpenHasItsDefault) {
@@ -62,7 +75,8 @@ TEST(ObjectsTest, AStateOfANewerLbdIsANumber) {
 
 TEST(ObjectsTest, ABadRealIsExplained) {
   EXPECT_EQ(Message(ParseReal("10.0.0.1,wieght=5").status()),
-            "\"wieght\": unknown; write a real as ADDRESS[,weight=N][,server_id=N][,state=STATE]");
+            "\"wieght\": unknown; write a real as ADDRESS[,weight=N][,server_id=N][,state=STATE]"
+            "[,encap=ENCAP]");
   EXPECT_EQ(Message(ParseReal("10.0.0.1,weight=1000001").status()),
             "weight: want 0..1000000, got \"1000001\"");
   EXPECT_EQ(Message(ParseReal("10.0.0.1,state=off").status()),

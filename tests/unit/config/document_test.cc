@@ -169,11 +169,11 @@ lb.yaml:5:10: limits.reals: want an integer 0..4294967295, got 4294967296
 lb.yaml:6:15: limits.ring_slots: want an integer 0..4294967295, got 1.5
 lb.yaml:8:14: vips[0].address: want a string, got a list
 lb.yaml:9:11: vips[0].port: want an integer 0..4294967295, got "80" in quotes; remove them
-lb.yaml:10:15: vips[0].protocol: want one of tcp, udp, got "icmp"
+lb.yaml:10:15: vips[0].protocol: want one of tcp, udp, tcp_udp, got "icmp"
 lb.yaml:11:15: vips[0].any_port: want true or false, got "yes"
 lb.yaml:12:18: vips[0].ring.bits: want an integer 0..4294967295, got "heavy"
-lb.yaml:13:13: vips[0].reals[0]: want a mapping (address, weight, state, drain_seconds, server_id), got "10.0.0.1"
-lb.yaml:14:5: vips[0]: unknown field "hash_key"; known: address, port, any_port, protocol, name, ring, reals, tracking, flows, slow_start_seconds, route_by_id)");
+lb.yaml:13:13: vips[0].reals[0]: want a mapping (address, weight, state, drain_seconds, server_id, encap), got "10.0.0.1"
+lb.yaml:14:5: vips[0]: unknown field "hash_key"; known: address, port, any_port, protocol, last_port, name, ring, reals, tracking, flows, slow_start_seconds, route_by_id, ...)");
 }
 
 TEST(DocumentTest, ProblemsCarryPositionPathAndMessage) {

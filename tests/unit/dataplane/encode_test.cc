@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <cstring>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,32 +38,87 @@ model::Settings SettingsWith(std::string_view source_v4, std::string_view source
   return settings;
 }
 
+constexpr HashKey kSecret{.k0 = 0x0706050403020100, .k1 = 0x0f0e0d0c0b0a0908};
+
 TEST(EncodeVipTest, BytesAreThoseOfTheAbi) {
-  const lb_vip entry = EncodeVip(EncodeKey(Key("192.0.2.1:443/udp")),
-                                 {.k0 = 0x1122334455667788, .k1 = 0x99aabbccddeeff00},
-                                 0x0123456789abcdef, 0x0300000000000011);
+  const lb_vip entry = EncodeVip(Key("192.0.2.0/24:80-443/tcp_udp"), model::Protocol::kUdp,
+                                 {.secret = kSecret,
+                                  .options = LB_HASH_NO_SOURCE_PORT,
+                                  .place = 0x0123456789abcdef,
+                                  .flows = 0x0300000000000011});
+  const HashKey flow_key = FlowKey(kSecret, Key("192.0.2.0/24:80-443/tcp_udp"));
   EXPECT_EQ(Hex(entry),
-            "00000000000000000000ffffc0000201"  // ::ffff:192.0.2.1
-            "01bb"                              // port 443, network order
+            "00000000000000000000ffffc0000200"  // ::ffff:192.0.2.0
+            "0050"                              // port 80, network order
             "11"                                // UDP
             "01"                                // LB_VIP_USED
-            "00000000"
-            "efcdab8967452301"  // place
-            "8877665544332211"  // the flow key
-            "00ffeeddccbbaa99"
-            "1100000000000003"  // its part of the flow table
-            "0000000000000000");
+            "0200"                              // options
+            "0000"                              // policy
+            "efcdab8967452301"                  // place
+                + Hex(flow_key.k0) + Hex(flow_key.k1) +
+                "1100000000000003"  // its part of the flow table
+                "01bb"              // last port 443, network order
+                "08"                // host bits of a /24
+                "01"                // has an entry for TCP, too
+                "00000000");
 }
 
 TEST(EncodeVipTest, AnyPortIsPortZero) {
-  const lb_vip entry = EncodeVip(EncodeKey(Key("[2001:db8::1]:any/tcp")), {}, 0);
+  const lb_vip entry = EncodeVip(Key("[2001:db8::1]:any/tcp"), model::Protocol::kTcp, {});
   EXPECT_EQ(Hex(entry).substr(0, 40), "20010db800000000000000000000000100000601");
 }
 
 TEST(EncodeVipTest, AnAddressHasAnEntryOfItsOwn) {
-  const lb_vip entry = EncodeVip(AddressKey(Ip("192.0.2.1")), {}, 0);
+  const lb_vip entry = EncodeVipAddress(Ip("192.0.2.1"));
   EXPECT_EQ(Hex(entry).substr(0, 40), "00000000000000000000ffffc000020100000003");
-  EXPECT_NE(AddressKey(Ip("192.0.2.1")), EncodeKey(Key("192.0.2.1:any/tcp")));
+  EXPECT_NE(AddressKey(Ip("192.0.2.1")),
+            EncodeKey(Key("192.0.2.1:any/tcp"), model::Protocol::kTcp));
+}
+
+TEST(EncodePolicyTest, RatesBecomeIntervals) {
+  const lb_policy entry = EncodePolicy({.allow = {Prefix("10.0.0.0/8")},
+                                        .new_flows = {.per_second = 1000, .burst = 11},
+                                        .new_flows_per_source = {.per_second = 1}});
+  EXPECT_EQ(entry.flags, uint32_t{LB_POLICY_LISTS | LB_POLICY_ALLOW_ONLY});
+  EXPECT_EQ(entry.interval, 1'000'000u);
+  EXPECT_EQ(entry.tolerance, 10'000'000u);
+  EXPECT_EQ(entry.source_interval, 1'000'000'000u / 64);
+  EXPECT_EQ(entry.source_tolerance, 0u);
+  EXPECT_EQ(EncodePolicy({.deny = {Prefix("10.0.0.0/8")}}).flags, uint32_t{LB_POLICY_LISTS});
+}
+
+TEST(EncodeHashPolicyTest, OptionsAreTheFieldsThatAreLeftOut) {
+  using enum model::HashPolicy;
+  const auto options = [](std::string_view key, model::HashPolicy policy) {
+    return EncodeHashPolicy({.key = Key(key), .hash = policy});
+  };
+  EXPECT_EQ(options("192.0.2.1:80/tcp", kFiveTuple), 0);
+  EXPECT_EQ(options("192.0.2.0/24:80/tcp", kFiveTuple), LB_HASH_DESTINATION);
+  EXPECT_EQ(options("192.0.2.1:80/tcp", kSource),
+            LB_HASH_NO_SOURCE_PORT | LB_HASH_NO_DESTINATION_PORT);
+  EXPECT_EQ(options("192.0.2.1:80/tcp", kSourceDestinationPort), LB_HASH_NO_SOURCE_PORT);
+  EXPECT_EQ(options("192.0.2.1:any/tcp", kDestinationPort),
+            LB_HASH_NO_SOURCE | LB_HASH_NO_SOURCE_PORT);
+}
+
+TEST(FeaturesTest, AreThoseThatAVipNeeds) {
+  const auto features = [](std::string_view key, model::HashPolicy policy = {}) {
+    return FeaturesOf({.key = Key(key), .hash = policy});
+  };
+  EXPECT_EQ(features("192.0.2.1:80/tcp"), 0u);
+  EXPECT_EQ(features("192.0.2.1:any/tcp_udp"), 0u);
+  EXPECT_EQ(features("192.0.2.1:80-81/tcp"), uint32_t{LB_FEATURE_WIDE_VIPS});
+  EXPECT_EQ(features("192.0.2.0/24:80/tcp"), LB_FEATURE_WIDE_VIPS | LB_FEATURE_HASH_FIELDS);
+  const auto with = [](model::Encap encap) {
+    return FeaturesOf(
+        {.key = Key("192.0.2.1:80/tcp"), .reals = {{.address = Ip("10.0.0.1"), .encap = encap}}});
+  };
+  EXPECT_EQ(with(model::Encap::kIpIp), 0u);
+  EXPECT_EQ(with(model::Encap::kGue), uint32_t{LB_FEATURE_GUE});
+  EXPECT_EQ(with(model::Encap::kGre), uint32_t{LB_FEATURE_GRE});
+  EXPECT_EQ(with(model::Encap::kL2), uint32_t{LB_FEATURE_L2});
+  EXPECT_EQ(features("192.0.2.1:80/tcp", model::HashPolicy::kSource),
+            uint32_t{LB_FEATURE_HASH_FIELDS});
 }
 
 TEST(EncodePlaceTest, EachPartIsAtItsBits) {
@@ -100,15 +156,19 @@ TEST(EncodeFlowPlaceTest, DecodesToWhatItWas) {
 }
 
 TEST(DecodeKeyTest, OnlyVipsHaveAKey) {
-  for (const char* text : {"192.0.2.1:443/udp", "[2001:db8::1]:any/tcp"}) {
-    EXPECT_EQ(DecodeKey(EncodeVip(EncodeKey(Key(text)), {}, 0)), Key(text));
+  for (const char* text : {"192.0.2.1:443/udp", "[2001:db8::1]:any/tcp", "192.0.2.1:443-444/tcp",
+                           "[2001:db8::/64]:any/udp", "10.0.0.0/8:80/tcp_udp"}) {
+    for (const model::Protocol protocol : {model::Protocol::kTcp, model::Protocol::kUdp}) {
+      if (!Key(text).Serves(protocol)) continue;
+      EXPECT_EQ(DecodeKey(EncodeVip(Key(text), protocol, {})), Key(text));
+    }
   }
-  EXPECT_EQ(DecodeKey(EncodeVip(AddressKey(Ip("192.0.2.1")), {}, 0)), std::nullopt);
+  EXPECT_EQ(DecodeKey(EncodeVipAddress(Ip("192.0.2.1"))), std::nullopt);
   EXPECT_EQ(DecodeKey(lb_vip{}), std::nullopt);
 }
 
 TEST(EncodeRealTest, BytesOfAnIpv6RealAreThoseOfTheAbi) {
-  EXPECT_EQ(Hex(EncodeReal(Ip("2001:db8::1"), true, model::Settings())),
+  EXPECT_EQ(Hex(EncodeReal({.address = Ip("2001:db8::1")}, true, model::Settings())),
             "20010db8000000000000000000000001"
             "00000000"  // no checksum
             "0000"      // no next hop yet
@@ -119,7 +179,7 @@ TEST(EncodeRealTest, BytesOfAnIpv6RealAreThoseOfTheAbi) {
 TEST(EncodeRealTest, BytesOfAnIpv4RealAreThoseOfTheAbi) {
   // As they stand in memory, the words of 45 00 .. .. | .. .. 40 00 | 40 04 .. .. | ac 10 00 00 |
   // 0a 00 00 01: 0x0045 + 0x0040 + 0x0440 + 0x10ac + 0x000a + 0x0100 = 0x167b.
-  EXPECT_EQ(Hex(EncodeReal(Ip("10.0.0.1"), true, model::Settings())),
+  EXPECT_EQ(Hex(EncodeReal({.address = Ip("10.0.0.1")}, true, model::Settings())),
             "00000000000000000000ffff0a000001"
             "7b160000"
             "0000"
@@ -150,11 +210,27 @@ uint16_t ChecksumOfOuterHeader(const IpAddress& source, const IpAddress& destina
   return static_cast<uint16_t>(~sum);
 }
 
+TEST(EncodeRealTest, EncapIsInTheFlagsAndTheProtocolInTheSum) {
+  const auto encode = [](model::Encap encap, std::string_view address = "10.0.0.1") {
+    return EncodeReal({.address = Ip(address), .encap = encap}, true, model::Settings());
+  };
+  using enum model::Encap;
+  for (const model::Encap encap : {kIpIp, kGue, kGre, kL2}) {
+    EXPECT_EQ(DecodeEncap(encode(encap)), encap);
+    EXPECT_EQ(DecodeEncap(encode(encap, "2001:db8::1")), encap);
+    EXPECT_EQ(encode(encap, "2001:db8::1").flags & LB_REAL_V6, LB_REAL_V6);
+    EXPECT_EQ(encode(encap).flags & LB_REAL_V6, 0);
+  }
+  // Words as they stand in memory: protocol 4 is 0x0400.
+  EXPECT_EQ(encode(kGue).checksum, encode(kIpIp).checksum + ((17 - 4) << 8));
+  EXPECT_EQ(encode(kGre).checksum, encode(kIpIp).checksum + ((47 - 4) << 8));
+}
+
 TEST(EncodeRealTest, TheConstantSumGivesTheChecksumOfTheOuterHeader) {
   for (const bool vip_is_v4 : {true, false}) {
     for (const std::string_view real : {"10.0.0.1", "255.255.255.254", "192.0.2.77"}) {
       for (const std::string_view prefix : {"172.16.0.0/16", "192.0.2.9/32", "255.255.0.0/20"}) {
-        const lb_real entry = EncodeReal(Ip(real), vip_is_v4, SettingsWith(prefix));
+        const lb_real entry = EncodeReal({.address = Ip(real)}, vip_is_v4, SettingsWith(prefix));
         // What the program adds, in words as they stand in memory: TOS, length, hash bits.
         constexpr uint8_t kTos = 0xb8;
         constexpr uint16_t kLength = 1400;
@@ -261,10 +337,10 @@ TEST(MapSizesTest, ArePowersOfTwoThatHoldWhatTheLimitsAllow) {
 // From lb/abi.h computed over again in Python.
 TEST(VipSlotTest, BothChoicesAreThoseOfTheAbi) {
   constexpr uint64_t kHashKey = 0x1122334455667788;
-  const VipTableKey v4 = EncodeKey(Key("192.0.2.1:80/tcp"));
+  const VipTableKey v4 = EncodeKey(Key("192.0.2.1:80/tcp"), model::Protocol::kTcp);
   EXPECT_EQ(VipSlot(kHashKey, v4, 0), 0x21a15f64u);
   EXPECT_EQ(VipSlot(kHashKey, v4, 1), 0xbc7cf2u);
-  const VipTableKey v6 = EncodeKey(Key("[2001:db8::1]:443/udp"));
+  const VipTableKey v6 = EncodeKey(Key("[2001:db8::1]:443/udp"), model::Protocol::kUdp);
   EXPECT_EQ(VipSlot(kHashKey, v6, 0), 0xba817dbeu);
   EXPECT_EQ(VipSlot(kHashKey, v6, 1), 0x3a214bu);
 }
@@ -272,13 +348,32 @@ TEST(VipSlotTest, BothChoicesAreThoseOfTheAbi) {
 // SipHash-2-4 of address, port, protocol and 0 or 1 under the secret, computed by OpenSSL 3.0. All
 // load balancers of a fleet must agree on these for ever.
 TEST(FlowKeyTest, StaysAsItWas) {
-  constexpr HashKey kSecret{.k0 = 0x0706050403020100, .k1 = 0x0f0e0d0c0b0a0908};
   EXPECT_EQ(FlowKey(kSecret, Key("192.0.2.1:80/tcp")),
             (HashKey{0xbac63fbb7d43332e, 0xe7683f64a30d05ee}));
   EXPECT_EQ(FlowKey(kSecret, Key("[2001:db8::1]:443/udp")),
             (HashKey{0xde2ef2239a557761, 0x43b9a7ceab6f3a7d}));
   EXPECT_EQ(FlowKey(kSecret, Key("192.0.2.1:any/tcp")),
             (HashKey{0xe0503f451f9d9729, 0x5c067ac06fb187a8}));
+}
+
+TEST(FlowKeyTest, EveryVipHasItsOwn) {
+  std::set<uint64_t> keys;
+  const auto texts = {"192.0.2.0:80/tcp",    "192.0.2.0:80/udp",      "192.0.2.0:80/tcp_udp",
+                      "192.0.2.0:80-81/tcp", "192.0.2.0:80-82/tcp",   "192.0.2.0/24:80/tcp",
+                      "192.0.2.0/25:80/tcp", "192.0.2.0/24:80-81/tcp"};
+  for (const char* text : texts) keys.insert(FlowKey(kSecret, Key(text)).k0);
+  EXPECT_EQ(keys.size(), texts.size());
+}
+
+TEST(FlowKeyTest, ProtocolsOfOneVipShareItOnlyWhereAClientStaysWithOneReal) {
+  const model::VipKey key = Key("192.0.2.1:443/tcp_udp");
+  const auto of = [&](model::Protocol protocol, uint16_t options) {
+    return FlowKey(kSecret, key, protocol, options);
+  };
+  using enum model::Protocol;
+  EXPECT_NE(of(kTcp, 0), of(kUdp, 0));
+  EXPECT_EQ(of(kTcp, LB_HASH_NO_SOURCE_PORT), of(kUdp, LB_HASH_NO_SOURCE_PORT));
+  EXPECT_EQ(of(kTcp, 0), FlowKey(kSecret, key));
 }
 
 }  // namespace

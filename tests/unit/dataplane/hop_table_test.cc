@@ -44,6 +44,17 @@ TEST_F(HopTableTest, ARealHasTheEntryOfItsHop) {
   EXPECT_TRUE(Same(EntryOf(Real(2)), EncodeNextHop(Hop(2))));
 }
 
+TEST_F(HopTableTest, BehindAGatewayNothingIsDirect) {
+  NextHop direct = Hop(1);
+  direct.via = Real(1);
+  NextHop behind = Hop(2);
+  behind.via = Real(9);
+  table_.Assign({{Real(1), direct}, {Real(2), behind}, {Real(3), Hop(3)}});
+  EXPECT_EQ(table_.IndexOf(Real(1), true), table_.IndexOf(Real(1)));
+  EXPECT_EQ(table_.IndexOf(Real(2), true), 0);
+  EXPECT_EQ(table_.IndexOf(Real(3), true), 0);
+}
+
 TEST_F(HopTableTest, RealsBehindOneGatewayShareOneEntry) {
   table_.Assign({{Real(1), Hop(1)}, {Real(2), Hop(1)}, {Real(3), Hop(2)}});
   EXPECT_EQ(table_.IndexOf(Real(1)), table_.IndexOf(Real(2)));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lbd/dataplane/vip_table.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -13,14 +14,23 @@
 namespace lb::dataplane {
 namespace {
 
-constexpr HashKey kFlowKey{.k0 = 11, .k1 = 12};
-
 VipTableKey NumberedKey(uint32_t number) {
   IpAddress::Bytes bytes{0x20, 0x01, 0x0d, 0xb8};
   if (number % 2 == 0) bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192};
   bytes[14] = static_cast<uint8_t>(number >> 8);
   bytes[15] = static_cast<uint8_t>(number);
   return {.address = IpAddress(bytes), .port = 80, .protocol = 6, .flags = LB_VIP_USED};
+}
+
+lb_vip Entry(const VipTableKey& key, uint64_t place) {
+  lb_vip entry{};
+  std::memcpy(entry.address, key.address.mapped().data(), sizeof(entry.address));
+  entry.port_be = htons(key.port);
+  entry.protocol = key.protocol;
+  entry.flags = key.flags;
+  entry.place = place;
+  entry.hash_k0 = 11;
+  return entry;
 }
 
 // A table in ordinary memory, and the eyes of the program that looks up in it.
@@ -41,7 +51,7 @@ class Table {
   std::vector<const lb_vip*> FindAll(const VipTableKey& key) const {
     std::vector<const lb_vip*> found;
     for (const uint32_t slot : std::set{SlotOf(key, 0), SlotOf(key, 1)}) {
-      const lb_vip wanted = EncodeVip(key, {}, 0);
+      const lb_vip wanted = Entry(key, 0);
       const lb_vip& entry = entries_[slot];
       if (entry.flags == key.flags && entry.port_be == wanted.port_be &&
           entry.protocol == wanted.protocol &&
@@ -91,10 +101,10 @@ Rivals FindRivals(const Table& table) {
 TEST(VipTableTest, AnInsertedKeyIsFoundAsItWasEncoded) {
   Table table(16);
   const VipTableKey key = NumberedKey(1);
-  ASSERT_TRUE(table->Insert(key, kFlowKey, 77).ok());
+  ASSERT_TRUE(table->Insert(key, Entry(key, 77)).ok());
   const auto found = table.FindAll(key);
   ASSERT_EQ(found.size(), 1u);
-  const lb_vip expected = EncodeVip(key, kFlowKey, 77);
+  const lb_vip expected = Entry(key, 77);
   EXPECT_EQ(std::memcmp(found[0], &expected, sizeof(expected)), 0);
   EXPECT_EQ(table.CountUsed(), 1u);
 }
@@ -106,24 +116,25 @@ TEST(VipTableTest, KeysThatDifferInOnePartAreDifferentEntries) {
   keys[1].port = 81;
   keys[2].protocol = 17;
   keys[3] = AddressKey(key.address);
-  for (size_t i = 0; i < keys.size(); ++i) ASSERT_TRUE(table->Insert(keys[i], kFlowKey, i).ok());
+  for (size_t i = 0; i < keys.size(); ++i)
+    ASSERT_TRUE(table->Insert(keys[i], Entry(keys[i], i)).ok());
   for (size_t i = 0; i < keys.size(); ++i) EXPECT_EQ(table.PlaceOf(keys[i]), i);
 }
 
-TEST(VipTableTest, SetPlaceChangesThePlaceOnly) {
+TEST(VipTableTest, AnEntryCanBeChangedInItsPlace) {
   Table table(16);
   const VipTableKey key = NumberedKey(1);
-  ASSERT_TRUE(table->Insert(key, kFlowKey, 77).ok());
-  table->SetPlace(key, 78);
-  const lb_vip expected = EncodeVip(key, kFlowKey, 78);
+  ASSERT_TRUE(table->Insert(key, Entry(key, 77)).ok());
+  table->At(key).place = 78;
+  const lb_vip expected = Entry(key, 78);
   ASSERT_EQ(table.FindAll(key).size(), 1u);
   EXPECT_EQ(std::memcmp(table.FindAll(key)[0], &expected, sizeof(expected)), 0);
 }
 
 TEST(VipTableTest, AnErasedKeyIsFoundNoMore) {
   Table table(16);
-  ASSERT_TRUE(table->Insert(NumberedKey(1), kFlowKey, 1).ok());
-  ASSERT_TRUE(table->Insert(NumberedKey(2), kFlowKey, 2).ok());
+  ASSERT_TRUE(table->Insert(NumberedKey(1), Entry(NumberedKey(1), 1)).ok());
+  ASSERT_TRUE(table->Insert(NumberedKey(2), Entry(NumberedKey(2), 2)).ok());
   table->Erase(NumberedKey(1));
   EXPECT_TRUE(table.FindAll(NumberedKey(1)).empty());
   EXPECT_EQ(table.PlaceOf(NumberedKey(2)), 2u);
@@ -140,24 +151,24 @@ TEST(VipTableTest, APlaceIsNotUsedAgainWithinTheGracePeriod) {
     const VipTableKey key = NumberedKey(number);
     if (table.SlotOf(key, 0) == 0 && table.SlotOf(key, 1) == 0) keys.push_back(key);
   }
-  ASSERT_TRUE(table->Insert(keys[0], kFlowKey, 1).ok());
+  ASSERT_TRUE(table->Insert(keys[0], Entry(keys[0], 1)).ok());
   table->Erase(keys[0]);
   const lb_vip before = table.entries()[0];
   for (const VipTableKey& key : keys) {
-    EXPECT_EQ(table->Insert(key, kFlowKey, 2).code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(table->Insert(key, Entry(key, 2)).code(), absl::StatusCode::kResourceExhausted);
   }
   EXPECT_EQ(std::memcmp(&table.entries()[0], &before, sizeof(before)), 0);
   table->EndOfGrace();
-  EXPECT_TRUE(table->Insert(keys[1], kFlowKey, 3).ok());
+  EXPECT_TRUE(table->Insert(keys[1], Entry(keys[1], 3)).ok());
   EXPECT_EQ(table.PlaceOf(keys[1]), 3u);
 }
 
 TEST(VipTableTest, AKeyMayComeBackWithinTheGracePeriod) {
   Table table(64);
   const Rivals rivals = FindRivals(table);
-  ASSERT_TRUE(table->Insert(rivals.first, kFlowKey, 1).ok());
+  ASSERT_TRUE(table->Insert(rivals.first, Entry(rivals.first, 1)).ok());
   table->Erase(rivals.first);
-  ASSERT_TRUE(table->Insert(rivals.first, kFlowKey, 2).ok());
+  ASSERT_TRUE(table->Insert(rivals.first, Entry(rivals.first, 2)).ok());
   EXPECT_EQ(table.PlaceOf(rivals.first), 2u);
   table->EndOfGrace();
   EXPECT_EQ(table.PlaceOf(rivals.first), 2u);
@@ -176,14 +187,14 @@ TEST(VipTableTest, AnEntryMakesRoomByMovingToItsOtherPlace) {
     blocker = NumberedKey(number);
     if (table.SlotOf(blocker, 0) == blocked && table.SlotOf(blocker, 1) == blocked) break;
   }
-  ASSERT_TRUE(table->Insert(blocker, kFlowKey, 3).ok());
-  ASSERT_TRUE(table->Insert(rivals.first, kFlowKey, 1).ok());
-  ASSERT_TRUE(table->Insert(rivals.second, kFlowKey, 2).ok());
+  ASSERT_TRUE(table->Insert(blocker, Entry(blocker, 3)).ok());
+  ASSERT_TRUE(table->Insert(rivals.first, Entry(rivals.first, 1)).ok());
+  ASSERT_TRUE(table->Insert(rivals.second, Entry(rivals.second, 2)).ok());
   EXPECT_EQ(table.PlaceOf(rivals.first), 1u);
   EXPECT_EQ(table.PlaceOf(rivals.second), 2u);
   EXPECT_EQ(table.PlaceOf(blocker), 3u);
   // A moved entry can still be switched and erased.
-  table->SetPlace(rivals.first, 4);
+  table->At(rivals.first).place = 4;
   EXPECT_EQ(table.PlaceOf(rivals.first), 4u);
   table->Erase(rivals.first);
   table->EndOfGrace();
@@ -200,7 +211,7 @@ TEST(VipTableTest, HoldsWhatAMapHolds) {
     for (int step = 0; step < 2000; ++step) {
       const VipTableKey key = NumberedKey(random() % 120);
       if (expected.contains(key) && random() % 3 == 0) {
-        table->SetPlace(key, expected[key] = random());
+        table->At(key).place = expected[key] = random();
       } else if (expected.contains(key)) {
         table->Erase(key);
         expected.erase(key);
@@ -208,7 +219,7 @@ TEST(VipTableTest, HoldsWhatAMapHolds) {
         const uint64_t place = random();
         // Erased entries are in the way until their grace period has ended.
         table->EndOfGrace();
-        ASSERT_TRUE(table->Insert(key, kFlowKey, place).ok())
+        ASSERT_TRUE(table->Insert(key, Entry(key, place)).ok())
             << "seed " << seed << " step " << step;
         expected[key] = place;
       }
@@ -232,11 +243,11 @@ TEST(VipTableTest, FailsOnlyAboveAQuarterAndLeavesTheTableAsItWas) {
   for (uint32_t seed = 0; seed < 5; ++seed) {
     Table table(kEntries, 0x9e3779b97f4a7c15 * (seed + 1));
     uint32_t count = 0;
-    while (table->Insert(NumberedKey(count), kFlowKey, count).ok()) ++count;
+    while (table->Insert(NumberedKey(count), Entry(NumberedKey(count), count)).ok()) ++count;
     lowest = std::min(lowest, static_cast<double>(count) / kEntries);
 
     const std::vector<lb_vip> before = table.entries();
-    EXPECT_EQ(table->Insert(NumberedKey(count), kFlowKey, 0).code(),
+    EXPECT_EQ(table->Insert(NumberedKey(count), Entry(NumberedKey(count), 0)).code(),
               absl::StatusCode::kResourceExhausted);
     EXPECT_EQ(std::memcmp(before.data(), table.entries().data(), kEntries * sizeof(lb_vip)), 0);
     EXPECT_EQ(table.CountUsed(), count);

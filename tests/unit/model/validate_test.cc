@@ -156,6 +156,131 @@ TEST(ValidateTest, VipsMayShareTheirAddress) {
               IsEmpty());
 }
 
+TEST(ValidateTest, VipsMayBePartsOfOthers) {
+  EXPECT_THAT(After([](Config& c) {
+                c.vips.push_back(VipOf("192.0.2.1:80-90/tcp"));
+                c.vips.push_back(VipOf("192.0.2.1:92-94/tcp"));
+                c.vips.push_back(VipOf("192.0.2.1:any/tcp_udp"));
+                c.vips.push_back(VipOf("192.0.2.0/24:80/tcp"));
+                c.vips.push_back(VipOf("192.0.2.0/28:80/tcp"));
+                c.vips.push_back(VipOf("192.0.0.0/16:any/tcp_udp"));
+              }),
+              IsEmpty());
+}
+
+TEST(ValidateTest, NoTwoVipsHaveThePortsOfOneAddress) {
+  constexpr std::string_view kRows[][2] = {
+      {"192.0.2.1:80/tcp", "192.0.2.1:80/tcp_udp"},
+      {"192.0.2.1:80-90/tcp", "192.0.2.1:90-99/tcp"},
+      {"192.0.2.1:80-90/udp", "192.0.2.1:70-80/tcp_udp"},
+      {"192.0.2.1:80-90/tcp", "192.0.2.1:82-83/tcp"},
+      {"192.0.2.1:82-83/tcp", "192.0.2.1:80-90/tcp"},
+      {"192.0.2.0/24:any/udp", "192.0.2.0/24:any/tcp_udp"},
+      {"[2001:db8::/64]:1-9/udp", "[2001:db8::/64]:9-10/udp"},
+  };
+  for (const auto& [first, second] : kRows) {
+    EXPECT_THAT(
+        Problems(ConfigOf({VipOf(first), VipOf("203.0.113.1:80/tcp"), VipOf(second)})),
+        ElementsAre(fmt::format("vips[2]: {} overlaps {}, which is vips[0]; give each port and "
+                                "protocol of an address to one of them",
+                                second, first)));
+  }
+}
+
+TEST(ValidateTest, PrefixesAreUnicastAndNotTheWholeInternet) {
+  const auto problems = [](std::string_view vip) { return Problems(ConfigOf({VipOf(vip)})); };
+  EXPECT_THAT(problems("10.0.0.0/8:80/tcp"), IsEmpty());
+  EXPECT_THAT(problems("[2001::/16]:80/tcp"), IsEmpty());
+  EXPECT_THAT(problems("8.0.0.0/7:80/tcp"),
+              ElementsAre("vips[0].address: the prefix length must be 8 or more for IPv4, got 7"));
+  EXPECT_THAT(
+      problems("[2000::/15]:80/tcp"),
+      ElementsAre("vips[0].address: the prefix length must be 16 or more for IPv6, got 15"));
+  for (const std::string_view prefix : {"127.0.0.0/8", "224.0.0.0/8", "255.255.255.254/31"}) {
+    EXPECT_THAT(
+        problems(fmt::format("{}:80/tcp", prefix)),
+        ElementsAre(fmt::format(
+            "vips[0].address: must be unicast addresses that clients can reach, got {}", prefix)));
+  }
+}
+
+TEST(ValidateTest, ARealIsNoAddressOfItsVip) {
+  EXPECT_THAT(Problems(ConfigOf({VipOf("10.0.0.0/24:80/tcp", {"10.0.1.1", "10.0.0.9"})})),
+              ElementsAre("vips[0].reals[1].address: 10.0.0.9 is an address of the VIP; a real "
+                          "needs one of its own"));
+}
+
+TEST(ValidateTest, AVipOfBothProtocolsCountsTwice) {
+  Config config = ConfigOf({VipOf("192.0.2.1:80/tcp_udp"), VipOf("192.0.2.1:81/tcp")});
+  config.settings.limits.vips = 3;
+  EXPECT_THAT(Problems(config), IsEmpty());
+  config.settings.limits.vips = 2;
+  EXPECT_THAT(Problems(config), ElementsAre("vips: 3 VIPs, but limits.vips is 2; raise it"));
+}
+
+TEST(ValidateTest, L2NeedsTheMacOfARealOfTheSameFamily) {
+  Config config = ConfigOf({VipOf("192.0.2.1:80/tcp", {"10.0.0.1", "2001:db8::1"})});
+  config.vips[0].reals[0].encap = Encap::kL2;
+  EXPECT_THAT(Problems(config), IsEmpty());
+  config.vips[0].reals[1].encap = Encap::kL2;
+  EXPECT_THAT(Problems(config),
+              ElementsAre("vips[0].reals[1].encap: l2 does not change the packet: the address of "
+                          "the real must be IPv4, as the VIP is"));
+  config.vips[0].reals.pop_back();
+  config.settings.next_hop_mac = MacAddress::Parse("02:00:5e:10:00:01").value();
+  EXPECT_THAT(Problems(config),
+              ElementsAre("vips[0].reals[0].encap: l2 needs the MAC address of the real, so "
+                          "next_hop.mac must not be set"));
+}
+
+TEST(ValidateTest, TheGuePortIsAPort) {
+  EXPECT_THAT(After([](Config& c) { c.settings.gue_port = 0; }),
+              ElementsAre("encap.gue_port: must be 1..65535, got 0"));
+}
+
+TEST(ValidateTest, SourcesAreOfTheFamilyOfTheVipAndNamedOnce) {
+  const auto prefix = [](std::string_view text) { return IpPrefix::Parse(text).value(); };
+  EXPECT_THAT(After([&](Config& c) {
+                c.vips[0].sources.allow = {prefix("10.0.0.0/8")};
+                c.vips[0].sources.deny = {prefix("10.0.0.0/16"), prefix("0.0.0.0/0")};
+                c.vips[1].sources.deny = {prefix("2001:db8::/32")};
+              }),
+              IsEmpty());
+  EXPECT_THAT(After([&](Config& c) {
+                c.vips[0].sources.allow = {prefix("10.0.0.0/8"), prefix("2001:db8::/32")};
+                c.vips[0].sources.deny = {prefix("10.0.0.0/8")};
+              }),
+              ElementsAre("vips[0].sources.allow[1]: must be an IPv4 prefix, as the VIP is, got "
+                          "2001:db8::/32",
+                          "vips[0].sources.deny[0]: 10.0.0.0/8 is already allow[0]"));
+  EXPECT_THAT(After([&](Config& c) {
+                c.settings.limits.source_prefixes = 1;
+                c.vips[0].sources.allow = {prefix("10.0.0.0/8"), prefix("11.0.0.0/8")};
+              }),
+              ElementsAre("vips: 2 prefixes on the lists of sources of all VIPs together, but "
+                          "limits.source_prefixes is 1; raise it"));
+}
+
+TEST(ValidateTest, RatesAreInRangeAndOfTcp) {
+  EXPECT_THAT(After([](Config& c) {
+                c.vips[0].sources.new_flows = {.per_second = 1000000, .burst = 3000000000};
+                c.vips[0].sources.new_flows_per_source = {.per_second = 1};
+              }),
+              IsEmpty());
+  EXPECT_THAT(
+      After([](Config& c) {
+        c.vips[0].sources.new_flows = {.per_second = 1000001};
+        c.vips[0].sources.new_flows_per_source = {.per_second = 1, .burst = 3601};
+        c.vips[1].sources.new_flows = {.per_second = 1};
+        c.vips[1].sources.new_flows_per_source = {.burst = 5};
+      }),
+      ElementsAre(
+          "vips[0].sources.new_flows.per_second: must be 0..1000000, got 1000001",
+          "vips[0].sources.new_flows_per_source.burst: must be 0..3600, got 3601",
+          "vips[1].sources.new_flows: needs TCP: no packet of UDP opens a flow",
+          "vips[1].sources.new_flows_per_source.burst: belongs to per_second, which is not set"));
+}
+
 TEST(ValidateTest, NamesAreShort) {
   EXPECT_THAT(After([](Config& c) { c.vips[1].name = std::string(63, 'n'); }), IsEmpty());
   EXPECT_THAT(After([](Config& c) { c.vips[1].name = std::string(64, 'n'); }),

@@ -19,6 +19,17 @@ TEST(VipKeyTest, ReadsAddressPortAndProtocol) {
   EXPECT_EQ(Key("192.0.2.1:any/tcp"), (VipKey{Ip("192.0.2.1"), 0, Protocol::kTcp}));
 }
 
+TEST(VipKeyTest, ReadsPrefixesAndRanges) {
+  const VipKey key = Key("192.0.2.0/24:8000-8100/tcp_udp");
+  EXPECT_EQ(key.prefix(), IpPrefix::Parse("192.0.2.0/24").value());
+  EXPECT_EQ(key.host_bits, 8);
+  EXPECT_EQ(key.ports(), std::pair(uint16_t{8000}, uint16_t{8100}));
+  EXPECT_TRUE(key.Serves(Protocol::kTcp) && key.Serves(Protocol::kUdp));
+  EXPECT_EQ(Key("192.0.2.1/32:80"), Key("192.0.2.1:80"));
+  EXPECT_EQ(Key("[2001:db8::/32]:any/udp").host_bits, 96);
+  EXPECT_EQ(Key("192.0.2.1:any").ports(), std::pair(uint16_t{0}, uint16_t{65535}));
+}
+
 TEST(VipKeyTest, IsTcpWhereNothingElseIsSaid) {
   EXPECT_EQ(Key("192.0.2.1:80"), Key("192.0.2.1:80/tcp"));
   EXPECT_EQ(Key("[::2]:80"), Key("[::2]:80/tcp"));
@@ -27,16 +38,17 @@ TEST(VipKeyTest, IsTcpWhereNothingElseIsSaid) {
 TEST(VipKeyTest, ItsTextComesBack) {
   for (const std::string_view text :
        {"192.0.2.1:80/tcp", "[2001:db8::1]:443/udp", "192.0.2.1:any/tcp", "[2001:db8::1]:any/udp",
-        "192.0.2.1:65535/udp", "192.0.2.1:1/tcp"}) {
+        "192.0.2.1:65535/udp", "192.0.2.1:1/tcp", "192.0.2.1:53/tcp_udp", "192.0.2.1:1-65535/udp",
+        "192.0.2.0/24:80/tcp", "[2001:db8::/33]:8000-8100/tcp_udp", "10.0.0.0/8:any/udp"}) {
     EXPECT_EQ(Key(text).ToString(), text);
   }
 }
 
 TEST(VipKeyTest, SaysWhatIsWrongAndHowToWriteIt) {
   constexpr std::string_view kRows[][2] = {
-      {"192.0.2.1:80/sctp", "the protocol must be tcp or udp, got \"sctp\""},
-      {"192.0.2.1:80/TCP", "the protocol must be tcp or udp, got \"TCP\""},
-      {"192.0.2.1:80/", "the protocol must be tcp or udp, got \"\""},
+      {"192.0.2.1:80/sctp", "the protocol must be tcp, udp or tcp_udp, got \"sctp\""},
+      {"192.0.2.1:80/TCP", "the protocol must be tcp, udp or tcp_udp, got \"TCP\""},
+      {"192.0.2.1:80/", "the protocol must be tcp, udp or tcp_udp, got \"\""},
       {"192.0.2.1", "the port is missing"},
       {"192.0.2.1/tcp", "the port is missing"},
       {"", "the port is missing"},
@@ -49,12 +61,26 @@ TEST(VipKeyTest, SaysWhatIsWrongAndHowToWriteIt) {
       {"::/tcp", "an IPv6 address needs brackets"},
       {"host:80/tcp", "\"host\" is not an IPv4 or IPv6 address"},
       {":80/tcp", "\"\" is not an IPv4 or IPv6 address"},
-      {"192.0.2.1:0/tcp", "the port must be 1..65535 or \"any\", got \"0\""},
-      {"192.0.2.1:65536/tcp", "the port must be 1..65535 or \"any\", got \"65536\""},
-      {"192.0.2.1:-1/tcp", "the port must be 1..65535 or \"any\", got \"-1\""},
-      {"192.0.2.1:80x/tcp", "the port must be 1..65535 or \"any\", got \"80x\""},
-      {"192.0.2.1:/tcp", "the port must be 1..65535 or \"any\", got \"\""},
-      {"192.0.2.1:*/tcp", "the port must be 1..65535 or \"any\", got \"*\""},
+      {"192.0.2.1:0/tcp",
+       "the port must be 1..65535, a range such as 8000-8100, or \"any\", got \"0\""},
+      {"192.0.2.1:65536/tcp",
+       "the port must be 1..65535, a range such as 8000-8100, or \"any\", got \"65536\""},
+      {"192.0.2.1:-1/tcp",
+       "the port must be 1..65535, a range such as 8000-8100, or \"any\", got \"-1\""},
+      {"192.0.2.1:80x/tcp",
+       "the port must be 1..65535, a range such as 8000-8100, or \"any\", got \"80x\""},
+      {"192.0.2.1:/tcp",
+       "the port must be 1..65535, a range such as 8000-8100, or \"any\", got \"\""},
+      {"192.0.2.1:80-80/tcp", "got \"80-80\""},
+      {"192.0.2.1:81-80/tcp", "got \"81-80\""},
+      {"192.0.2.1:80-/tcp", "got \"80-\""},
+      {"192.0.2.1:1-65536/tcp", "got \"1-65536\""},
+      {"192.0.2.1:0-5/tcp", "got \"0-5\""},
+      {"192.0.2.1/24:80/tcp", "did you mean 192.0.2.0/24?"},
+      {"192.0.2.0/33:80/tcp", "the prefix length must be 0..32, got \"33\""},
+      {"[2001:db8::/129]:80/tcp", "the prefix length must be 0..128, got \"129\""},
+      {"192.0.2.1:*/tcp",
+       "the port must be 1..65535, a range such as 8000-8100, or \"any\", got \"*\""},
   };
   for (const auto& [text, why] : kRows) {
     const auto key = VipKey::Parse(text);
