@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who may open flows to a VIP, and how many: lists of sources, rates of new connections. */
+/* Who may open flows to a VIP, and how many; and who has reals of their own there. */
 #ifndef LB_BPF_GUARD_H
 #define LB_BPF_GUARD_H
 
@@ -30,8 +30,8 @@ static __always_inline enum lb_verdict guard_refuse(__u32 index, enum lb_verdict
 }
 
 /*
- * Each step is a global function, which the verifier checks once, of words and not of pointers to the
- * stack, as stacks of callers add up. It returns a verdict.
+ * Each step is a global function, which the verifier checks once, of words and not of pointers to
+ * the stack, as stacks of callers add up. It returns a verdict.
  */
 __noinline int guard_lists(__u32 index, __u64 high, __u64 low)
 {
@@ -71,8 +71,8 @@ __noinline int guard_vip_rate(__u32 index)
 	struct lb_policy *policies = lb_table(lb_policies);
 	struct lb_policy *policy = &policies[index & lb_config.policy_mask];
 
-	if (policy->interval && !lb_rate_take(&policy->due, bpf_ktime_get_ns(), policy->interval,
-					      policy->tolerance))
+	if (policy->interval &&
+	    !lb_rate_take(&policy->due, bpf_ktime_get_ns(), policy->interval, policy->tolerance))
 		return guard_refuse(index, LB_VIP_RATE_LIMITED);
 	return LB_CONTINUE;
 }
@@ -81,8 +81,39 @@ __noinline int guard_vip_rate(__u32 index)
 static __always_inline __u64 guard_source_hash(const struct lb_vip *vip, const struct packet *p)
 {
 	return ring_hash_words(vip->hash_k0, vip->hash_k1, vip_word(p->source, 0),
-			       p->v6 ? 0 : vip_word(p->source, 1),
-			       (__u32)~1U | (__u64)p->v6 << 32);
+			       p->v6 ? 0 : vip_word(p->source, 1), (__u32)~1U | (__u64)p->v6 << 32);
+}
+
+/* The entry of lb_wide_vips with the reals for a source, or -1. */
+__noinline int guard_route_entry(__u32 index, __u64 high, __u64 low)
+{
+	struct lb_source_key key = {
+		.prefix_length = LB_SOURCE_KEY_BITS,
+		.policy = index,
+		.address = {high, high >> 32, low, low >> 32},
+	};
+	const __u32 *entry = bpf_map_lookup_elem(&lb_sources, &key);
+
+	return entry ? *entry & 0x7fffffff : -1;
+}
+
+/* The entry with the reals that the VIP has for this source, or NULL where it has none of their
+ * own. */
+static __always_inline const struct lb_vip *guard_route(const struct lb_vip *vip,
+							const struct packet *p)
+{
+	const struct lb_vip *vips = lb_table(lb_wide_vips);
+	__u32 policy;
+	int entry;
+
+	if (!(lb_config.features & LB_FEATURE_SOURCE_ROUTES))
+		return NULL;
+	policy = *(volatile const __u16 *)&vip->policy;
+	if (likely(!policy))
+		return NULL;
+	entry = guard_route_entry(policy | p->protocol << LB_SOURCE_PROTOCOL_SHIFT,
+				  vip_word(p->source, 0), vip_word(p->source, 1));
+	return entry < 0 ? NULL : &vips[entry & lb_config.wide_vip_mask];
 }
 
 static __always_inline enum lb_verdict guard(const struct lb_vip *vip, const struct packet *p)

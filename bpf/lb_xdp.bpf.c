@@ -16,6 +16,7 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 {
 	const struct lb_vip *vip = vip_find(p->destination, p->destination_port_be, p->protocol);
 	const struct lb_real *reals = lb_table(lb_reals);
+	const struct lb_vip *group;
 	enum lb_verdict verdict;
 	__u64 hash;
 	int index;
@@ -25,6 +26,9 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 	verdict = guard(vip, p);
 	if (verdict != LB_CONTINUE)
 		return verdict;
+	group = guard_route(vip, p);
+	if (group)
+		vip = group;
 	hash = ring_hash(vip, p);
 	index = ring_real(vip, hash, p, named_real(vip, p));
 	if (index < 0)

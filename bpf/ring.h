@@ -67,16 +67,16 @@ struct named_real {
 	__u32 opens;  /* it starts a connection all the same, or seems to */
 };
 
-static __always_inline __u64 ring_hash_fields(__u64 k0, __u64 k1, const __u32 *address,
-					      __u32 ports, int v6)
+static __always_inline __u64 ring_hash_fields(__u64 k0, __u64 k1, const __u32 *address, __u32 ports,
+					      int v6)
 {
 	if (lb_config.fast_hash)
 		return lb_flow_hash_fast(k0, k1, address, ports, v6);
 	return lb_flow_hash(k0, k1, address, ports, v6);
 }
 
-/* The same for an address as its two words, and ports with the family above them. Global and not inline:
- * rare, and stacks of callers add up. */
+/* The same for an address as its two words, and ports with the family above them. Global and not
+ * inline: rare, and stacks of callers add up. */
 __noinline __u64 ring_hash_words(__u64 k0, __u64 k1, __u64 high, __u64 low, __u64 ports_v6)
 {
 	__u32 address[4] = {high, high >> 32, low, low >> 32};

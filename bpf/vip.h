@@ -56,9 +56,9 @@ static __always_inline void vip_scope_key(struct lb_scope_key *key, const __u32 
 }
 
 /*
- * The index in lb_wide_vips of the VIP that the rules for an address, given as its two words, name for a
- * port, or -1. A global function, as the verifier checks these once and not for each call; the key is
- * made here, as stacks of callers add up.
+ * The index in lb_wide_vips of the VIP that the rules for an address, given as its two words, name
+ * for a port, or -1. A global function, as the verifier checks these once and not for each call;
+ * the key is made here, as stacks of callers add up.
  */
 __noinline int vip_by_rule(__u64 high_word, __u64 low_word, __u32 protocol, __u32 port)
 {

@@ -14,8 +14,9 @@ namespace {
 Table VipTable(const v1::GetStatsResponse& stats) {
   Table table({{"VIP"}, {"NAME"}, {"REAL"}, {"PACKETS", Align::kRight}, {"BYTES", Align::kRight}});
   for (const v1::VipStats& vip : stats.vips()) {
-    table.Add({ToText(vip.vip()), vip.name(), "all", HumanCount(vip.total().packets()),
-               HumanBytes(vip.total().bytes())});
+    const std::string route = vip.source_route();
+    table.Add({ToText(vip.vip()), route.empty() ? vip.name() : "from " + route, "all",
+               HumanCount(vip.total().packets()), HumanBytes(vip.total().bytes())});
     for (const v1::RealStats& real : vip.reals()) {
       table.Add({"", "", real.address(), HumanCount(real.counter().packets()),
                  HumanBytes(real.counter().bytes())});

@@ -254,7 +254,7 @@ Status ShowVip(const Session& session, const VipArguments& arguments) {
   v1::TrackingStats tracking;
   v1::SourceStats refused;
   for (const v1::VipStats& row : stats.vips()) {
-    if (!SameVip(row.vip(), key)) continue;
+    if (!SameVip(row.vip(), key) || !row.source_route().empty()) continue;
     tracking = row.tracking();
     refused = row.sources();
   }
@@ -277,6 +277,10 @@ Status ShowVip(const Session& session, const VipArguments& arguments) {
   head.Add({"Flows", FlowsText(tracking)});
   head.Add({"Slow start",
             vip.slow_start_seconds() == 0 ? "-" : HumanDuration(vip.slow_start_seconds())});
+  for (const v1::SourceRoute& route : vip.source_routes()) {
+    head.Add({"Source route", fmt::format("{}: {} prefixes to {} reals", route.name(),
+                                          route.sources_size(), route.reals_size())});
+  }
   if (vip.has_sources()) {
     head.Add({"Sources", SourcesText(vip.sources())});
     head.Add({"Refused", fmt::format("{} denied, {} beyond the rate, {} beyond their own rate",

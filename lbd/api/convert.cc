@@ -112,12 +112,28 @@ class Reader {
     if (proto.flows().has_idle_seconds()) vip.flows.idle = proto.flows().idle_seconds();
     if (proto.flows().has_entries()) vip.flows.entries = proto.flows().entries();
     vip.route_by_id = ReadRouteById(proto.route_by_id(), path + ".route_by_id");
+    for (int i = 0; i < proto.source_routes_size(); ++i) {
+      vip.source_routes.push_back(
+          ReadSourceRoute(proto.source_routes(i), fmt::format("{}.source_routes[{}]", path, i)));
+    }
     vip.sources = ReadSources(proto.sources(), path + ".sources");
     vip.slow_start = proto.slow_start_seconds();
     for (int i = 0; i < proto.reals_size(); ++i) {
       vip.reals.push_back(ReadReal(proto.reals(i), fmt::format("{}.reals[{}]", path, i)));
     }
     return vip;
+  }
+
+  model::SourceRoute ReadSourceRoute(const v1::SourceRoute& proto, const std::string& path) {
+    model::SourceRoute route{.name = proto.name()};
+    for (int i = 0; i < proto.sources_size(); ++i) {
+      ReadPrefix(proto.sources(i), fmt::format("{}.sources[{}]", path, i),
+                 route.sources.emplace_back());
+    }
+    for (int i = 0; i < proto.reals_size(); ++i) {
+      route.reals.push_back(ReadReal(proto.reals(i), fmt::format("{}.reals[{}]", path, i)));
+    }
+    return route;
   }
 
   model::SourcePolicy ReadSources(const v1::SourcePolicy& proto, const std::string& path) {
@@ -531,7 +547,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::AddVipRequest& request) {
 StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
   const Mask mask(request.update_mask(),
                   {"name", "ring", "ring.scheme", "ring.bits", "hash", "tracking", "flows",
-                   "route_by_id", "slow_start_seconds", "reals", "sources"});
+                   "route_by_id", "slow_start_seconds", "reals", "sources", "source_routes"});
   LB_RETURN_IF_ERROR(mask.Check());
   Reader reader;
   const model::Vip vip = reader.ReadVip(request.vip(), "vip");
@@ -544,6 +560,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
   if (mask.Has("tracking")) change.tracking = vip.tracking;
   if (mask.Has("flows")) change.flows = vip.flows;
   if (mask.Has("route_by_id")) change.route_by_id = vip.route_by_id;
+  if (mask.Has("source_routes")) change.source_routes = vip.source_routes;
   if (mask.Has("sources")) change.sources = vip.sources;
   if (mask.Has("slow_start_seconds")) change.slow_start = vip.slow_start;
   if (mask.Has("reals")) change.reals = vip.reals;
@@ -656,6 +673,12 @@ v1::Vip ToProto(const model::Vip& vip) {
   }
   if (vip.route_by_id.quic_katran) proto.mutable_route_by_id()->set_quic_katran(true);
   if (vip.route_by_id.tcp_option) proto.mutable_route_by_id()->set_tcp_option(true);
+  for (const model::SourceRoute& route : vip.source_routes) {
+    v1::SourceRoute& out = *proto.add_source_routes();
+    out.set_name(route.name);
+    for (const IpPrefix& source : route.sources) out.add_sources(source.ToString());
+    for (const model::Real& real : route.reals) *out.add_reals() = ToProto(real);
+  }
   if (!vip.sources.empty()) *proto.mutable_sources() = ToProto(vip.sources);
   proto.set_slow_start_seconds(vip.slow_start);
   for (const model::Real& real : vip.reals) *proto.add_reals() = ToProto(real);
@@ -719,7 +742,14 @@ v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config&
   for (const dataplane::VipCounters& vip : stats.vips) {
     v1::VipStats& row = *proto.add_vips();
     *row.mutable_vip() = ToProto(vip.key);
-    if (const model::Vip* configured = config.FindVip(vip.key)) row.set_name(configured->name);
+    model::VipKey key = vip.key;
+    key.route = 0;
+    if (const model::Vip* configured = config.FindVip(key)) {
+      row.set_name(configured->name);
+      for (const model::SourceRoute& route : configured->source_routes) {
+        if (model::RouteNumber(route.name) == vip.key.route) row.set_source_route(route.name);
+      }
+    }
     dataplane::Counter total;
     for (const dataplane::RealCounter& real : vip.reals) {
       v1::RealStats& real_row = *row.add_reals();

@@ -149,6 +149,10 @@ dataplane::Desired Controller::DesiredNow(const model::Config& config, Lifecycle
   dataplane::Desired desired{.settings = config.settings, .services = {}};
   for (const model::Vip& vip : config.vips) {
     desired.services.push_back({vip, rings_.Get(lifecycle_.Effective(vip, now))});
+    for (const model::SourceRoute& route : vip.source_routes) {
+      const model::Vip group = model::RouteVip(vip, route);
+      desired.services.push_back({group, rings_.Get(group)});
+    }
   }
   return desired;
 }

@@ -30,7 +30,8 @@ struct Snapshot {
   model::Config config;
   uint64_t generation = 0;  // grows with every change
   std::chrono::steady_clock::time_point applied_at;
-  std::vector<dataplane::Service> services;  // in the order of config.vips
+  // In the order of config.vips, each followed by its source routes.
+  std::vector<dataplane::Service> services;
 };
 
 // What the kernel side has to say.

@@ -98,6 +98,7 @@ MapSizes MapSizes::For(const model::Limits& limits, uint32_t cpus, uint32_t feat
     sizes.id_configs = std::min<uint32_t>(std::bit_ceil(2 * limits.vips + 1), 1 << 16);
     sizes.server_id_buckets = std::bit_ceil(limits.reals + limits.vips);
   }
+  if ((features & LB_FEATURE_SOURCE_ROUTES) != 0) sizes.wide_vips = std::bit_ceil(2 * limits.vips);
   if ((features & LB_FEATURE_WIDE_VIPS) != 0) {
     // Some may go while others come.
     sizes.wide_vips = std::bit_ceil(2 * limits.vips);
@@ -105,11 +106,12 @@ MapSizes MapSizes::For(const model::Limits& limits, uint32_t cpus, uint32_t feat
     sizes.port_rules = std::bit_ceil(16 * limits.vips);
     sizes.scopes = 16 * limits.vips;
   }
-  if ((features & LB_FEATURE_SOURCES) != 0) {
+  if ((features & (LB_FEATURE_SOURCES | LB_FEATURE_SOURCE_ROUTES)) != 0) {
     // Some may go while others come.
     sizes.policies = std::min<uint32_t>(std::bit_ceil(2 * limits.vips + 1), 1 << 16);
     sizes.source_buckets = std::bit_ceil(limits.sources) / LB_RATE_WAYS;
-    sizes.source_prefixes = 2 * limits.source_prefixes;
+    // As many again go while others come, and routes are there for both protocols.
+    sizes.source_prefixes = 4 * limits.source_prefixes;
   }
   return sizes;
 }
@@ -118,6 +120,7 @@ uint32_t FeaturesOf(const model::Vip& vip) {
   uint32_t features = 0;
   if (vip.key.is_prefix() || vip.key.is_range()) features |= LB_FEATURE_WIDE_VIPS;
   if (EncodeHashPolicy(vip) != 0) features |= LB_FEATURE_HASH_FIELDS;
+  if (!vip.source_routes.empty()) features |= LB_FEATURE_SOURCE_ROUTES;
   if (!vip.sources.empty()) features |= LB_FEATURE_SOURCES;
   for (const model::Real& real : vip.reals) features |= FeatureOf(real.encap);
   if (vip.route_by_id.quic()) features |= LB_FEATURE_QUIC_IDS;
@@ -171,7 +174,8 @@ std::optional<model::VipKey> DecodeKey(const lb_vip& entry) {
                                        ? model::Protocol::kTcpUdp
                                        : static_cast<model::Protocol>(entry.protocol),
                        .last_port = ntohs(entry.last_port_be),
-                       .host_bits = entry.host_bits};
+                       .host_bits = entry.host_bits,
+                       .route = entry.route};
 }
 
 lb_vip EncodeVip(const model::VipKey& key, model::Protocol protocol, const VipEntry& entry) {
@@ -189,6 +193,7 @@ lb_vip EncodeVip(const model::VipKey& key, model::Protocol protocol, const VipEn
   encoded.hash_k1 = flow_key.k1;
   encoded.last_port_be = htons(key.last_port);
   encoded.host_bits = key.host_bits;
+  encoded.route = key.route;
   encoded.both_protocols = key.protocol == model::Protocol::kTcpUdp;
   return encoded;
 }

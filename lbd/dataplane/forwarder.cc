@@ -33,6 +33,15 @@ uint32_t Tick() {
   return static_cast<uint32_t>(nanos >> LB_FLOW_TICK_SHIFT);
 }
 
+// Whether both treat all sources alike, be the reals what they are.
+bool SamePolicy(const model::Vip& a, const model::Vip& b) {
+  return a.sources == b.sources &&
+         std::ranges::equal(a.source_routes, b.source_routes,
+                            [](const model::SourceRoute& x, const model::SourceRoute& y) {
+                              return x.name == y.name && x.sources == y.sources;
+                            });
+}
+
 }  // namespace
 
 uint32_t Forwarder::MonotonicSeconds() {
@@ -251,6 +260,20 @@ VipEntry Forwarder::EntryOf(const InstalledVip& vip) const {
           .flows = EncodeFlowPlace(vip.flow_place)};
 }
 
+StatusOr<uint16_t> Forwarder::AddPolicy(const model::Vip& vip) {
+  std::vector<PolicyTable::Route> routes;
+  for (const model::SourceRoute& route : vip.source_routes) {
+    const model::VipKey group = model::RouteVip(vip, route).key;
+    for (const model::Protocol protocol : {model::Protocol::kTcp, model::Protocol::kUdp}) {
+      if (!vip.key.Serves(protocol)) continue;
+      const auto number = static_cast<uint8_t>(protocol);
+      const uint32_t entry = vip_index_->WideEntryOf(group, number);
+      for (const IpPrefix& source : route.sources) routes.push_back({source, number, entry});
+    }
+  }
+  return policies_->Add(vip.sources, routes);
+}
+
 SourceCounts Forwarder::RefusedBy(const InstalledVip& vip) const {
   SourceCounts counts = vip.refused_before;
   return counts += policies_->Read(vip.policy);
@@ -406,11 +429,6 @@ Status Forwarder::Update(const std::vector<Service>& services) {
     if (current != installed_.end()) {
       if (current->second.service == service) continue;
       changed.push_back(&service);
-      if (current->second.service.vip.sources != service.vip.sources) {
-        const auto policy = policies_->Add(service.vip.sources);
-        if (!policy.ok()) return undo(policy.status());
-        policies.emplace(key, *policy);
-      }
       need = NeedToMove(current->second, service);
     }
     if (current == installed_.end() || !HasIds(current->second, service)) {
@@ -426,18 +444,31 @@ Status Forwarder::Update(const std::vector<Service>& services) {
     (current == installed_.end() ? fresh : rooms).emplace(key, *std::move(room));
   }
   for (auto& [key, vip] : fresh) {
-    const auto policy = policies_->Add(vip.service.vip.sources);
-    if (!policy.ok()) return undo(policy.status());
-    policies.emplace(key, *policy);
-    vip.policy = *policy;
     AddReals(vip, vip.service);
     vip.slots->SetTarget(TargetOf(vip, vip.service), model::SlotPolicyOf(vip.service.vip),
                          clock_());
-    if (const Status status = vip_index_->Insert(key, EntryOf(vip)); !status.ok()) {
-      return undo(status);
+  }
+  // Source routes first, as the policies of their VIPs name them.
+  for (const bool is_route : {true, false}) {
+    for (auto& [key, vip] : fresh) {
+      if ((key.route != 0) != is_route) continue;
+      const auto policy = AddPolicy(vip.service.vip);
+      if (!policy.ok()) return undo(policy.status());
+      policies.emplace(key, *policy);
+      vip.policy = *policy;
+      if (const Status status = vip_index_->Insert(key, EntryOf(vip)); !status.ok()) {
+        return undo(status);
+      }
+      inserted.push_back(key);
+      SetIds(vip, ids.at(key));
     }
-    inserted.push_back(key);
-    SetIds(vip, ids.at(key));
+  }
+  for (const Service* service : changed) {
+    const model::Vip& before = installed_.at(service->vip.key).service.vip;
+    if (SamePolicy(before, service->vip)) continue;
+    const auto policy = AddPolicy(service->vip);
+    if (!policy.ok()) return undo(policy.status());
+    policies.emplace(service->vip.key, *policy);
   }
   if (const Status status = vip_index_->Publish(wanted); !status.ok()) return undo(status);
 

@@ -171,6 +171,8 @@ class Forwarder {
 
   VipEntry EntryOf(const InstalledVip& vip) const;
   SourceCounts RefusedBy(const InstalledVip& vip) const;
+  // The policy of a VIP, whose source routes are in the index.
+  StatusOr<uint16_t> AddPolicy(const model::Vip& vip);
   // Gives `vip` another policy in place of its own, which is removed.
   void SetPolicy(InstalledVip& vip, uint16_t policy);
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lbd/dataplane/policy_table.h"
 
-#include <algorithm>
-
 #include "lbd/dataplane/encode.h"
 
 namespace lb::dataplane {
@@ -13,29 +11,32 @@ PolicyTable::PolicyTable(const Tables& tables) : tables_(tables) {
   }
 }
 
-StatusOr<uint16_t> PolicyTable::Add(const model::SourcePolicy& policy) {
-  if (policy.empty()) return uint16_t{0};
+StatusOr<uint16_t> PolicyTable::Add(const model::SourcePolicy& policy,
+                                    const std::vector<Route>& routes) {
+  if (policy.empty() && routes.empty()) return uint16_t{0};
   if (free_.empty()) return ResourceExhausted("no room for the source policy of a VIP");
   const uint16_t number = *free_.begin();
-  LB_RETURN_IF_ERROR(AddLists(number, policy));
+  LB_RETURN_IF_ERROR(AddLists(number, policy, routes));
   tables_.policies[number] = EncodePolicy(policy);
   baselines_[number] = RawCounts(number);
   free_.erase(number);
   return number;
 }
 
-Status PolicyTable::AddLists(uint32_t number, const model::SourcePolicy& policy) {
-  std::vector<IpPrefix>& added = lists_[static_cast<uint16_t>(number)];
+Status PolicyTable::AddLists(uint32_t number, const model::SourcePolicy& policy,
+                             const std::vector<Route>& routes) {
+  std::vector<lb_source_key>& added = lists_[static_cast<uint16_t>(number)];
   Status status;
-  const auto add = [&](const std::vector<IpPrefix>& list, uint32_t value) {
-    for (const IpPrefix& prefix : list) {
-      if (!status.ok()) return;
-      status = tables_.sources->Put(EncodeSource(number, prefix), value);
-      if (status.ok()) added.push_back(prefix);
-    }
+  const auto add = [&](const lb_source_key& key, uint32_t value) {
+    if (status.ok()) status = tables_.sources->Put(key, value);
+    if (status.ok()) added.push_back(key);
   };
-  add(policy.allow, LB_SOURCE_ALLOW);
-  add(policy.deny, LB_SOURCE_DENY);
+  for (const IpPrefix& prefix : policy.allow) add(EncodeSource(number, prefix), LB_SOURCE_ALLOW);
+  for (const IpPrefix& prefix : policy.deny) add(EncodeSource(number, prefix), LB_SOURCE_DENY);
+  for (const Route& route : routes) {
+    const uint32_t protocol = route.protocol;
+    add(EncodeSource(number | protocol << LB_SOURCE_PROTOCOL_SHIFT, route.source), route.entry);
+  }
   if (!status.ok()) RemoveLists(number);
   return status;
 }
@@ -43,9 +44,7 @@ Status PolicyTable::AddLists(uint32_t number, const model::SourcePolicy& policy)
 void PolicyTable::RemoveLists(uint32_t number) {
   const auto lists = lists_.find(static_cast<uint16_t>(number));
   if (lists == lists_.end()) return;
-  for (const IpPrefix& prefix : lists->second) {
-    tables_.sources->Remove(EncodeSource(number, prefix));
-  }
+  for (const lb_source_key& key : lists->second) tables_.sources->Remove(key);
   lists_.erase(lists);
 }
 

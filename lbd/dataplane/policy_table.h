@@ -28,9 +28,16 @@ class PolicyTable {
   // The tables are zeroed, and outlive this.
   explicit PolicyTable(const Tables& tables);
 
-  // Writes a policy and returns its number; 0 for one that serves all. RESOURCE_EXHAUSTED where
-  // there is no room; nothing has changed then.
-  StatusOr<uint16_t> Add(const model::SourcePolicy& policy);
+  // Sources that have reals of their own: the entry of lb_wide_vips for each protocol.
+  struct Route {
+    IpPrefix source;
+    uint8_t protocol = 0;
+    uint32_t entry = 0;
+  };
+
+  // Writes a policy and returns its number; 0 for one that serves all alike. RESOURCE_EXHAUSTED
+  // where there is no room; nothing has changed then.
+  StatusOr<uint16_t> Add(const model::SourcePolicy& policy, const std::vector<Route>& routes);
   // Lets `to` go on with the tokens of `from`.
   void CarryTokens(uint16_t from, uint16_t to);
   // What was refused under this number since it was given.
@@ -41,14 +48,15 @@ class PolicyTable {
   void EndOfGrace();
 
  private:
-  Status AddLists(uint32_t number, const model::SourcePolicy& policy);
+  Status AddLists(uint32_t number, const model::SourcePolicy& policy,
+                  const std::vector<Route>& routes);
   void RemoveLists(uint32_t number);
   SourceCounts RawCounts(uint16_t number) const;
 
   Tables tables_;
   std::set<uint16_t> free_;
   std::vector<uint16_t> removed_;
-  std::map<uint16_t, std::vector<IpPrefix>> lists_;
+  std::map<uint16_t, std::vector<lb_source_key>> lists_;  // what is in lb_sources
   std::map<uint16_t, SourceCounts> baselines_;
 };
 

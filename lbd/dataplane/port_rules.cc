@@ -20,7 +20,7 @@ bool IsHost(const IpPrefix& prefix) { return prefix.length() == (prefix.is_v4() 
 ByPrefix GroupByPrefix(const std::set<VipKey>& vips, Protocol protocol) {
   ByPrefix groups;
   for (const VipKey& vip : vips) {
-    if (vip.Serves(protocol)) groups[vip.prefix()].push_back(vip);
+    if (vip.Serves(protocol) && vip.route == 0) groups[vip.prefix()].push_back(vip);
   }
   for (auto& [prefix, group] : groups) std::ranges::stable_sort(group, {}, Rank);
   return groups;
@@ -82,7 +82,7 @@ std::vector<Scope> MakeScopes(const std::set<VipKey>& vips) {
   std::vector<Scope> scopes;
   std::set<IpPrefix> prefixes;
   for (const VipKey& vip : vips) {
-    if (vip.is_prefix()) prefixes.insert(vip.prefix());
+    if (vip.is_prefix() && vip.route == 0) prefixes.insert(vip.prefix());
   }
   for (const IpPrefix& prefix : prefixes) scopes.push_back({prefix, 0, {}});
   for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {

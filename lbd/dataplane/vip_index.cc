@@ -10,7 +10,10 @@ namespace {
 using model::Protocol;
 using model::VipKey;
 
-bool IsWide(const VipKey& key) { return key.is_prefix() || key.is_range(); }
+bool IsWide(const VipKey& key) { return key.is_prefix() || key.is_range() || key.route != 0; }
+
+// Whether its address is found in lb_vips.
+bool HasAddress(const VipKey& key) { return !key.is_prefix() && key.route == 0; }
 
 std::vector<Protocol> ProtocolsOf(const VipKey& key) {
   if (key.protocol == Protocol::kTcpUdp) return {Protocol::kTcp, Protocol::kUdp};
@@ -54,10 +57,10 @@ Status VipIndex::InsertWide(const VipKey& key, const VipEntry& entry) {
   if (free_wide_.size() < protocols.size()) {
     return ResourceExhausted("no place for the VIP in the table of prefixes and port ranges");
   }
-  if (!key.is_prefix() && !addresses_.contains(key.address)) {
+  if (HasAddress(key) && !addresses_.contains(key.address)) {
     LB_RETURN_IF_ERROR(narrow_.Insert(AddressKey(key.address), EncodeVipAddress(key.address)));
   }
-  if (!key.is_prefix()) ++addresses_[key.address];
+  if (HasAddress(key)) ++addresses_[key.address];
   for (const Protocol protocol : protocols) {
     const uint32_t place = *free_wide_.begin();
     free_wide_.erase(free_wide_.begin());
@@ -131,6 +134,10 @@ void VipIndex::ForEachEntry(const VipKey& key, Change change) {
   }
 }
 
+uint32_t VipIndex::WideEntryOf(const VipKey& key, uint8_t protocol) const {
+  return wide_.at({key, protocol});
+}
+
 void VipIndex::SetPlace(const VipKey& key, uint64_t place) {
   ForEachEntry(key, [&](Protocol, lb_vip& entry) {
     std::atomic_ref<__u64>(entry.place).store(place, std::memory_order_release);
@@ -176,7 +183,7 @@ void VipIndex::Erase(const VipKey& key) {
     wide_.erase(place);
   }
   const auto address = addresses_.find(key.address);
-  if (key.is_prefix() || address == addresses_.end() || --address->second > 0) return;
+  if (!HasAddress(key) || address == addresses_.end() || --address->second > 0) return;
   narrow_.Erase(AddressKey(key.address));
   addresses_.erase(address);
 }

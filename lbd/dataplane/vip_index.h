@@ -32,8 +32,9 @@ class VipIndex {
   // The tables are zeroed, and outlive this.
   VipIndex(const Tables& tables, uint64_t hash_key);
 
-  // Adds an absent VIP; one of a prefix or range is not found before Publish(). RESOURCE_EXHAUSTED
-  // where there is no place; nothing has changed then.
+  // Adds an absent VIP; one of a prefix or range is not found before Publish(), the reals of a
+  // source route only by their number. RESOURCE_EXHAUSTED where there is no place; nothing has
+  // changed then.
   Status Insert(const model::VipKey& key, const VipEntry& entry);
   // Makes these, of all that are inserted, the ones that the rules lead to; all or nothing. To be
   // called once between two calls of EndOfGrace().
@@ -46,6 +47,8 @@ class VipIndex {
   void SetIdConfig(const model::VipKey& key, uint16_t id_config);
   // Takes the options of `entry`: flows go elsewhere from now on.
   void SetOptions(const model::VipKey& key, const VipEntry& entry);
+  // The number of the entry of a source route in lb_wide_vips.
+  uint32_t WideEntryOf(const model::VipKey& key, uint8_t protocol) const;
   // Removes a VIP that is present and not published; its places are not used again before
   // EndOfGrace().
   void Erase(const model::VipKey& key);

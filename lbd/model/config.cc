@@ -52,7 +52,11 @@ Vip* Config::FindVip(const VipKey& key) {
 
 size_t Config::CountReals() const {
   size_t count = 0;
-  for (const Vip& vip : vips) count += vip.reals.size();
+  for (const Vip& vip : vips) {
+    count += vip.reals.size();
+    for (const SourceRoute& route : vip.source_routes)
+      count += vip.reals.size() + route.reals.size();
+  }
   return count;
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 
 namespace lb::model {
@@ -64,6 +65,26 @@ class Differ {
     Field(name + ": sources.new_flows", Text(a.sources.new_flows), Text(b.sources.new_flows));
     Field(name + ": sources.new_flows_per_source", Text(a.sources.new_flows_per_source),
           Text(b.sources.new_flows_per_source));
+    for (const SourceRoute& route : a.source_routes) {
+      const std::string subject = fmt::format("{} source route {}", name, route.name);
+      const auto after = std::ranges::find(b.source_routes, route.name, &SourceRoute::name);
+      if (after == b.source_routes.end()) {
+        lines_.push_back("- " + subject);
+        continue;
+      }
+      Prefixes(subject + ": sources", route.sources, after->sources);
+      if (route.reals != after->reals) {
+        lines_.push_back(fmt::format("~ {}: {} reals -> {} reals", subject, route.reals.size(),
+                                     after->reals.size()));
+      }
+    }
+    for (const SourceRoute& route : b.source_routes) {
+      if (std::ranges::find(a.source_routes, route.name, &SourceRoute::name) ==
+          a.source_routes.end()) {
+        lines_.push_back(fmt::format("+ {} source route {} ({} prefixes, {} reals)", name,
+                                     route.name, route.sources.size(), route.reals.size()));
+      }
+    }
     Field(name + ": slow_start_seconds", a.slow_start, b.slow_start);
     for (const Real& real : a.reals) {
       const Real* after = b.FindReal(real.address);

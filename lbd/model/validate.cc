@@ -78,24 +78,9 @@ class Checker {
     CheckOptional(path + ".flows.entries", vip.flows.entries, kMinVipFlows, kMaxFlows);
     CheckRange(path + ".slow_start_seconds", vip.slow_start, 0, kMaxSlowStart);
     CheckSources(vip, path + ".sources");
-    if (vip.reals.size() > kMaxRealsPerVip) {
-      Add(path + ".reals",
-          fmt::format("at most {} reals in one VIP, got {}", kMaxRealsPerVip, vip.reals.size()));
-    }
-    if (SlotsOf(vip) != 0 && vip.reals.size() > SlotsOf(vip)) {
-      Add(path + ".ring.bits",
-          fmt::format("2^{} slots are fewer than the {} reals", RingBits(vip), vip.reals.size()));
-    }
+    CheckSourceRoutes(vip, path);
     CheckRouteById(vip, path);
-    std::map<IpAddress, size_t> seen;
-    for (size_t i = 0; i < vip.reals.size(); ++i) {
-      const std::string real_path = fmt::format("{}.reals[{}]", path, i);
-      CheckReal(vip.reals[i], vip, real_path);
-      if (const auto [it, fresh] = seen.emplace(vip.reals[i].address, i); !fresh) {
-        Add(real_path + ".address",
-            fmt::format("{} is already reals[{}] of this VIP", it->first.ToString(), it->second));
-      }
-    }
+    CheckReals(vip, path);
   }
 
   // No packet may belong to two VIPs of which none is the more exact one.
@@ -124,10 +109,10 @@ class Checker {
   void CheckL2(const Config& config) {
     if (!config.settings.next_hop_mac) return;
     for (size_t i = 0; i < config.vips.size(); ++i) {
-      for (size_t j = 0; j < config.vips[i].reals.size(); ++j) {
-        if (config.vips[i].reals[j].encap != Encap::kL2) continue;
-        Add(fmt::format("vips[{}].reals[{}].encap", i, j),
-            "l2 needs the MAC address of the real, so next_hop.mac must not be set");
+      const Vip& vip = config.vips[i];
+      CheckNoL2(vip.reals, fmt::format("vips[{}]", i));
+      for (size_t j = 0; j < vip.source_routes.size(); ++j) {
+        CheckNoL2(vip.source_routes[j].reals, fmt::format("vips[{}].source_routes[{}]", i, j));
       }
     }
   }
@@ -138,7 +123,8 @@ class Checker {
     uint64_t vips = 0;  // one of both protocols needs two places
     for (const Vip& vip : config.vips) {
       slots += SlotsOf(vip);
-      vips += vip.key.protocol == Protocol::kTcpUdp ? 2 : 1;
+      for (const SourceRoute& route : vip.source_routes) slots += SlotsOf(RouteVip(vip, route));
+      vips += (1 + vip.source_routes.size()) * (vip.key.protocol == Protocol::kTcpUdp ? 2 : 1);
     }
     CheckLimit("vips", vips, limits.vips, "VIPs", "limits.vips");
     CheckLimit("vips", config.CountReals(), limits.reals, "reals in all VIPs together",
@@ -146,6 +132,7 @@ class Checker {
     uint64_t prefixes = 0;
     for (const Vip& vip : config.vips) {
       prefixes += vip.sources.allow.size() + vip.sources.deny.size();
+      for (const SourceRoute& route : vip.source_routes) prefixes += route.sources.size();
     }
     CheckLimit("vips", prefixes, limits.source_prefixes,
                "prefixes on the lists of sources of all VIPs together", "limits.source_prefixes");
@@ -199,6 +186,34 @@ class Checker {
     }
   }
 
+  void CheckNoL2(const std::vector<Real>& reals, const std::string& path) {
+    for (size_t i = 0; i < reals.size(); ++i) {
+      if (reals[i].encap != Encap::kL2) continue;
+      Add(fmt::format("{}.reals[{}].encap", path, i),
+          "l2 needs the MAC address of the real, so next_hop.mac must not be set");
+    }
+  }
+
+  void CheckReals(const Vip& vip, const std::string& path) {
+    if (vip.reals.size() > kMaxRealsPerVip) {
+      Add(path + ".reals",
+          fmt::format("at most {} reals in one VIP, got {}", kMaxRealsPerVip, vip.reals.size()));
+    }
+    if (SlotsOf(vip) != 0 && vip.reals.size() > SlotsOf(vip)) {
+      Add(path + ".ring.bits",
+          fmt::format("2^{} slots are fewer than the {} reals", RingBits(vip), vip.reals.size()));
+    }
+    std::map<IpAddress, size_t> seen;
+    for (size_t i = 0; i < vip.reals.size(); ++i) {
+      const std::string real_path = fmt::format("{}.reals[{}]", path, i);
+      CheckReal(vip.reals[i], vip, real_path);
+      if (const auto [it, fresh] = seen.emplace(vip.reals[i].address, i); !fresh) {
+        Add(real_path + ".address",
+            fmt::format("{} is already reals[{}] of this VIP", it->first.ToString(), it->second));
+      }
+    }
+  }
+
   void CheckSources(const Vip& vip, const std::string& path) {
     std::map<IpPrefix, std::string> seen;
     const bool v4 = vip.key.address.is_v4();
@@ -220,6 +235,44 @@ class Checker {
     check_list(vip.sources.deny, "deny");
     CheckRate(vip.sources.new_flows, vip, path + ".new_flows");
     CheckRate(vip.sources.new_flows_per_source, vip, path + ".new_flows_per_source");
+  }
+
+  void CheckSourceRoutes(const Vip& vip, const std::string& vip_path) {
+    if (!vip.source_routes.empty() && vip.route_by_id.any()) {
+      Add(vip_path + ".source_routes", "cannot be used together with route_by_id");
+    }
+    std::map<uint16_t, size_t> numbers;
+    std::map<IpPrefix, size_t> prefixes;
+    for (size_t i = 0; i < vip.source_routes.size(); ++i) {
+      const SourceRoute& route = vip.source_routes[i];
+      const std::string path = fmt::format("{}.source_routes[{}]", vip_path, i);
+      if (route.name.empty() || route.name.size() > kMaxVipName) {
+        Add(path + ".name",
+            fmt::format("must have 1..{} characters, got {}", kMaxVipName, route.name.size()));
+      }
+      if (const auto [it, fresh] = numbers.emplace(RouteNumber(route.name), i); !fresh) {
+        Add(path + ".name",
+            fmt::format("\"{}\" cannot be told from \"{}\", source_routes[{}]; "
+                        "choose another",
+                        route.name, vip.source_routes[it->second].name, it->second));
+      }
+      if (route.sources.empty()) Add(path + ".sources", "is required: prefixes of clients");
+      for (size_t j = 0; j < route.sources.size(); ++j) {
+        const std::string source_path = fmt::format("{}.sources[{}]", path, j);
+        const IpPrefix& source = route.sources[j];
+        if (source.is_v4() != vip.key.address.is_v4()) {
+          Add(source_path, fmt::format("must be an IPv{} prefix, as the VIP is, got {}",
+                                       vip.key.address.is_v4() ? 4 : 6, source.ToString()));
+        }
+        if (const auto [it, fresh] = prefixes.emplace(source, i); !fresh) {
+          Add(source_path,
+              fmt::format("{} is already in source_routes[{}]", source.ToString(), it->second));
+        }
+      }
+      Vip group = RouteVip(vip, route);
+      group.reals = route.reals;
+      CheckReals(group, path);
+    }
   }
 
   void CheckRate(const RateLimit& limit, const Vip& vip, const std::string& path) {

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <span>
 
+#include "lbd/base/siphash.h"
 #include "lbd/model/limits.h"
 
 namespace lb::model {
@@ -169,6 +171,30 @@ std::pair<uint16_t, uint16_t> VipKey::ports() const {
 const Real* Vip::FindReal(const IpAddress& address) const {
   const auto it = std::ranges::find(reals, address, &Real::address);
   return it == reals.end() ? nullptr : &*it;
+}
+
+uint16_t RouteNumber(std::string_view name) {
+  const std::span bytes(reinterpret_cast<const uint8_t*>(name.data()), name.size());
+  return static_cast<uint16_t>(1 + SipHash24({}, bytes) % 65535);
+}
+
+Vip RouteVip(const Vip& vip, const SourceRoute& route) {
+  Vip group = vip;
+  group.key.route = RouteNumber(route.name);
+  group.name = route.name;
+  group.sources = {};
+  group.source_routes = {};
+  group.route_by_id = {};
+  group.slow_start = 0;
+  group.reals = route.reals;
+  // The VIP's own take their place, with all that holds for standby reals, connections included.
+  for (Real real : vip.reals) {
+    const auto same = std::ranges::find(route.reals, real.address, &Real::address);
+    if (same != route.reals.end()) continue;
+    if (real.state == RealState::kActive) real.state = RealState::kStandby;
+    group.reals.push_back(std::move(real));
+  }
+  return group;
 }
 
 int RingBits(const Vip& vip) {

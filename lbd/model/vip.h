@@ -15,6 +15,7 @@
 #include "lbd/model/real.h"
 #include "lbd/model/route_by_id.h"
 #include "lbd/model/source_policy.h"
+#include "lbd/model/source_route.h"
 
 namespace lb::model {
 
@@ -33,6 +34,7 @@ struct VipKey {
   Protocol protocol = Protocol::kTcp;
   uint16_t last_port = 0;  // of a range; 0: it is none
   uint8_t host_bits = 0;   // of a prefix: how many of the last bits vary; 8 for an IPv4 /24
+  uint16_t route = 0;      // of the reals of a source route: its number; else 0
 
   // "192.0.2.1:80/tcp", "[2001:db8::1]:443/udp", "192.0.2.1:any/tcp", "192.0.2.1:8000-8100/tcp",
   // "192.0.2.0/24:443/tcp_udp", "[2001:db8::/64]:443/tcp".
@@ -101,10 +103,16 @@ struct Vip {
   SourcePolicy sources;
   uint32_t slow_start = 0;  // seconds in which a real that comes back gets its full weight
   std::vector<Real> reals;  // no address twice
+  std::vector<SourceRoute> source_routes;
 
   const Real* FindReal(const IpAddress& address) const;
   bool operator==(const Vip&) const = default;
 };
+
+// The number of a source route: of its name, so that it stays when others come and go. 1..65535.
+uint16_t RouteNumber(std::string_view name);
+// The reals of a source route, as the VIP that they are for the data plane.
+Vip RouteVip(const Vip& vip, const SourceRoute& route);
 
 // The size of the ring of `vip`: its configured bits, or at least 256 slots per real, 14..20: 14 up
 // to 64 reals, 15 up to 128, 16 up to 256 and so on.

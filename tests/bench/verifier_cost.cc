@@ -32,6 +32,7 @@ std::vector<Row> Rows() {
           {"GRE", 0, LB_FEATURE_GRE},
           {"L2", 0, LB_FEATURE_L2},
           {"sources", 0, LB_FEATURE_SOURCES},
+          {"source routes", 0, LB_FEATURE_SOURCE_ROUTES},
           {"QUIC ids", 0, LB_FEATURE_QUIC_IDS},
           {"TCP ids", 0, LB_FEATURE_TCP_IDS},
           {"all of all", ~0u, LB_FEATURES}};

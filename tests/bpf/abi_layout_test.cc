@@ -46,7 +46,7 @@ std::vector<Layout> LayoutsHere() {
         LB_FIELD(lb_vip, flags), LB_FIELD(lb_vip, options), LB_FIELD(lb_vip, policy),
         LB_FIELD(lb_vip, place), LB_FIELD(lb_vip, hash_k0), LB_FIELD(lb_vip, hash_k1),
         LB_FIELD(lb_vip, flows), LB_FIELD(lb_vip, last_port_be), LB_FIELD(lb_vip, host_bits),
-        LB_FIELD(lb_vip, both_protocols), LB_FIELD(lb_vip, id_config), LB_FIELD(lb_vip, reserved)}},
+        LB_FIELD(lb_vip, both_protocols), LB_FIELD(lb_vip, id_config), LB_FIELD(lb_vip, route)}},
       {"lb_scope_key",
        sizeof(lb_scope_key),
        {LB_FIELD(lb_scope_key, prefix_length), LB_FIELD(lb_scope_key, protocol),

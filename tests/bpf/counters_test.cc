@@ -50,10 +50,16 @@ uint64_t ForwardedOf(Balancer& balancer) { return balancer.forwarder().ReadVerdi
 IpHeader ToVip() { return {.source = kClient4, .destination = kVip4}; }
 
 TEST(CountersTest, EveryVerdictIsCountedOncePerPacket) {
-  Balancer balancer;
+  Balancer balancer({}, LB_FEATURES);
+  dataplane::Service closed = MakeService({kVip4, 8001, model::Protocol::kTcp}, {Real4(1)});
+  closed.vip.sources.deny = {IpPrefix::Parse("0.0.0.0/0").value()};
+  dataplane::Service near = MakeService({kVip4, 8002, model::Protocol::kTcp}, {Real4(3)});
+  near.vip.reals[0].encap = model::Encap::kL2;
   balancer.Serve({MakeService(kWeb4, {Real4(1)}), MakeService(kEmpty, {}),
-                  MakeService(kUnreachable, {Real4(2)}), MakeService(kWeb6, {})});
-  balancer.SetNextHops({{Real4(1), Gateway()}});
+                  MakeService(kUnreachable, {Real4(2)}), MakeService(kWeb6, {}), closed, near});
+  dataplane::NextHop neighbour = Gateway();
+  neighbour.via = Real4(3);
+  balancer.SetNextHops({{Real4(1), Gateway()}, {Real4(3), neighbour}});
   const Bytes web = Ethernet({}, Ip(ToVip(), Tcp({})));
   std::map<lb_verdict, Bytes> frames;
   frames[LB_FORWARD] = web;
@@ -74,7 +80,10 @@ TEST(CountersTest, EveryVerdictIsCountedOncePerPacket) {
   frames[LB_NO_NEXT_HOP] = Ethernet({}, Ip(ToVip(), Tcp({.destination = kUnreachable.port})));
   frames[LB_TOO_BIG] = Ethernet({}, Ip(ToVip(), Tcp({}, std::string(1441, 'x'))));
   frames[LB_ENCAP_FAILED] = web;  // and no headroom
-  ASSERT_EQ(frames.size(), LB_VERDICT_COUNT) << "a verdict is missing here";
+  frames[LB_SOURCE_DENIED] = Ethernet({}, Ip(ToVip(), Tcp({.destination = 8001})));
+  frames[LB_L2_LOOP] = Ethernet({.source = kGatewayMac}, Ip(ToVip(), Tcp({.destination = 8002})));
+  // Those of rates depend on time: see guard_test.
+  ASSERT_EQ(frames.size(), LB_VERDICT_COUNT - 2) << "a verdict is missing here";
 
   Verdicts expected{};
   uint64_t sent = 0;

@@ -161,7 +161,8 @@ TEST_F(RealDecapTest, OtherUdpAndGreIsLeftAlone) {
   expect_passed(Outer4(Gue(Inner4(), 53)));
   expect_passed(Outer6(Gue(Inner4(), 5555)));
   expect_passed(Outer4(Udp({.destination = kGuePort}, std::string("\x00\x04\x00\x00"
-                                                       "abcd", 8))));
+                                                                  "abcd",
+                                                                  8))));
   expect_passed(Outer4(Udp({.destination = kGuePort}, "")));
   expect_passed(Outer4(Gre(Inner4(), 0x2000)));  // with a key
   Segment ethernet_in_gre = Gre(Inner4());

@@ -124,7 +124,7 @@ struct lb_vip {
 	__u8 host_bits;	     /* of a prefix: how many of the last bits of the address vary */
 	__u8 both_protocols; /* has another entry, for the other protocol, with the same place */
 	__u16 id_config;     /* in lb_id_configs; 0: not routed by id */
-	__u16 reserved;
+	__u16 route;	     /* 0; of a group of reals for some sources: its number */
 };
 LB_ASSERT_SIZE(struct lb_vip, 64);
 
@@ -232,8 +232,9 @@ LB_ASSERT_SIZE(struct lb_counter, 16);
 #define LB_FEATURE_GUE 16
 #define LB_FEATURE_GRE 32
 #define LB_FEATURE_L2 64
-#define LB_FEATURE_SOURCES 128 /* lists of sources, rates */
-#define LB_FEATURES 255	       /* all of them */
+#define LB_FEATURE_SOURCES 128	     /* lists of sources, rates */
+#define LB_FEATURE_SOURCE_ROUTES 256 /* groups of reals for some sources */
+#define LB_FEATURES 511		     /* all of them */
 
 /* lb_policy.flags */
 #define LB_POLICY_LISTS 1      /* lb_sources has prefixes for it */
@@ -263,7 +264,12 @@ struct lb_policy_count {
 };
 LB_ASSERT_SIZE(struct lb_policy_count, 32);
 
-/* lb_sources: the longest prefix decides. */
+/*
+ * lb_sources: the longest prefix decides. Under the policy: LB_SOURCE_ALLOW or _DENY. Under the
+ * policy and a protocol, shifted by LB_SOURCE_PROTOCOL_SHIFT: the entry of lb_wide_vips whose reals
+ * serve the source.
+ */
+#define LB_SOURCE_PROTOCOL_SHIFT 16
 struct lb_source_key {
 	__u32 prefix_length; /* 32 for the policy, and those of the address */
 	__u32 policy;

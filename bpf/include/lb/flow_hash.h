@@ -116,8 +116,8 @@ LB_INLINE __u64 lb_flow_hash_join(__u64 slot, __u64 flow)
 }
 
 /*
- * The hash by these options, all at once. hash(address, ports) is one of the two above under the key of
- * the VIP; the program has the same in pieces, as its stack is short.
+ * The hash by these options, all at once. hash(address, ports) is one of the two above under the
+ * key of the VIP; the program has the same in pieces, as its stack is short.
  */
 #define LB_HASH_DESTINATION_PORTS (~0U) /* in place of ports, next to a destination */
 LB_INLINE __u64 lb_flow_hash_by(__u32 options, int fast, __u64 k0, __u64 k1, const __u32 *source,

@@ -4,7 +4,7 @@
 import json
 
 from actors import (VIP4, VIP6, config, decap_counts, lbctl, request_many, start_agent, start_lbd,
-                    start_nginx, vip)
+                    start_nginx, vip, write_config)
 from harness import (expect, expect_no_checksum_errors, expect_served, expect_unserved, new_lab,
                      scenario, serving_lab)
 
@@ -134,3 +134,26 @@ def sources():
         expect_served(lab, VIP4, 60, parallel=30)
         expect(int(refused(lab)["limited"]) > 0, f"{refused(lab)}")
         return {"slowest": f"{max(result.seconds):.2f}"}
+
+
+@scenario
+def source_routes():
+    """Clients of a prefix have a real of their own; without it, they have those of the VIP."""
+    def document(lab, clients, state="active"):
+        service = vip(VIP4, [real.ip4 for real in lab.reals[:2]])
+        service["source_routes"] = [{"name": "site", "sources": [clients],
+                                     "reals": [{"address": lab.reals[2].ip4, "state": state}]}]
+        return config(service)
+
+    with serving_lab(lambda lab: document(lab, f"{lab.client.ip4}/32")) as lab:
+        own, special = {real.name for real in lab.reals[:2]}, {lab.reals[2].name}
+
+        def apply(*arguments):
+            lbctl(lab, "config", "apply", write_config(lab, document(lab, *arguments)))
+            return set(expect_served(lab, VIP4, 40).answers)
+
+        expect(set(expect_served(lab, VIP4, 40).answers) == special, "not routed by source")
+        expect(apply("192.0.2.0/24") == own, "routed, though of another prefix")
+        expect(apply(f"{lab.client.ip4}/32") == special, "not routed any more")
+        expect(apply(f"{lab.client.ip4}/32", "down") == own, "no fallback to the reals of the VIP")
+        return {}

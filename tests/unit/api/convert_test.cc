@@ -189,6 +189,11 @@ TEST(ConvertTest, AnyConfigurationSurvivesTheRoundTrip) {
       }
       if (below(2) && vip.key.address.is_v4()) {
         vip.sources.allow = {IpPrefix::Parse("198.51.100.0/24").value()};
+        if (!vip.route_by_id.any()) {
+          vip.source_routes = {{.name = "site",
+                                .sources = {IpPrefix::Parse("203.0.113.0/24").value()},
+                                .reals = {{.address = IpAddress::Parse("10.0.9.9").value()}}}};
+        }
         vip.sources.deny = {IpPrefix::Parse("198.51.0.0/16").value()};
         if (vip.key.protocol != model::Protocol::kUdp) {
           vip.sources.new_flows = {.per_second = 1 + below(1000), .burst = 1 + below(1000)};

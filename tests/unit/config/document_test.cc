@@ -346,8 +346,9 @@ TEST(DocumentWriterTest, ScriptsSeeDefaultsToo) {
   "notes": []
 }
 )");
-  EXPECT_EQ(FormatJson(v1::Real(), Fields::kAll),
-            "{\n  \"address\": \"\",\n  \"state\": \"unspecified\"\n}\n");
+  EXPECT_EQ(
+      FormatJson(v1::Real(), Fields::kAll),
+      "{\n  \"address\": \"\",\n  \"state\": \"unspecified\",\n  \"encap\": \"unspecified\"\n}\n");
 }
 
 TEST(DocumentWriterTest, WhatIsWrittenIsReadBack) {

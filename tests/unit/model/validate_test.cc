@@ -261,6 +261,37 @@ TEST(ValidateTest, SourcesAreOfTheFamilyOfTheVipAndNamedOnce) {
                           "limits.source_prefixes is 1; raise it"));
 }
 
+TEST(ValidateTest, SourceRoutesAreToldApartByNameAndPrefix) {
+  const auto prefix = [](std::string_view text) { return IpPrefix::Parse(text).value(); };
+  const auto route = [&](std::string name, std::string_view source, std::string_view real) {
+    return SourceRoute{
+        .name = std::move(name), .sources = {prefix(source)}, .reals = {{.address = Ip(real)}}};
+  };
+  EXPECT_THAT(After([&](Config& c) {
+                c.vips[0].source_routes = {route("a", "198.51.100.0/24", "10.0.0.7"),
+                                           route("b", "198.51.100.0/25", "10.0.0.7")};
+              }),
+              IsEmpty());
+  EXPECT_THAT(
+      After([&](Config& c) {
+        c.vips[0].source_routes = {route("a", "198.51.100.0/24", "192.0.2.1"),
+                                   route("a", "198.51.100.0/24", "10.0.0.7"),
+                                   route("", "2001:db8::/32", "10.0.0.7"),
+                                   {.name = "d"}};
+      }),
+      ElementsAre(
+          "vips[0].source_routes[0].reals[0].address: is the VIP itself; a real needs an address "
+          "of its own",
+          "vips[0].source_routes[1].name: \"a\" cannot be told from \"a\", source_routes[0]; "
+          "choose "
+          "another",
+          "vips[0].source_routes[1].sources[0]: 198.51.100.0/24 is already in source_routes[0]",
+          "vips[0].source_routes[2].name: must have 1..63 characters, got 0",
+          "vips[0].source_routes[2].sources[0]: must be an IPv4 prefix, as the VIP is, got "
+          "2001:db8::/32",
+          "vips[0].source_routes[3].sources: is required: prefixes of clients"));
+}
+
 TEST(ValidateTest, RatesAreInRangeAndOfTcp) {
   EXPECT_THAT(After([](Config& c) {
                 c.vips[0].sources.new_flows = {.per_second = 1000000, .burst = 3000000000};

@@ -30,6 +30,21 @@ TEST(VipKeyTest, ReadsPrefixesAndRanges) {
   EXPECT_EQ(Key("192.0.2.1:any").ports(), std::pair(uint16_t{0}, uint16_t{65535}));
 }
 
+TEST(RouteVipTest, TheRealsOfTheVipStandBy) {
+  Vip vip = VipOf("192.0.2.1:80/tcp", {"10.0.0.1", "10.0.0.2", "10.0.0.3"});
+  vip.reals[1].state = RealState::kDown;
+  const SourceRoute route{.name = "site",
+                          .reals = {{.address = Ip("10.0.0.9")}, {.address = Ip("10.0.0.3")}}};
+  const Vip group = RouteVip(vip, route);
+  EXPECT_EQ(group.key.route, RouteNumber("site"));
+  EXPECT_NE(group.key.route, 0);
+  ASSERT_EQ(group.reals.size(), 4u);
+  EXPECT_EQ(group.FindReal(Ip("10.0.0.9"))->state, RealState::kActive);
+  EXPECT_EQ(group.FindReal(Ip("10.0.0.3"))->state, RealState::kActive);
+  EXPECT_EQ(group.FindReal(Ip("10.0.0.1"))->state, RealState::kStandby);
+  EXPECT_EQ(group.FindReal(Ip("10.0.0.2"))->state, RealState::kDown);
+}
+
 TEST(VipKeyTest, IsTcpWhereNothingElseIsSaid) {
   EXPECT_EQ(Key("192.0.2.1:80"), Key("192.0.2.1:80/tcp"));
   EXPECT_EQ(Key("[::2]:80"), Key("[::2]:80/tcp"));
