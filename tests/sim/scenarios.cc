@@ -151,6 +151,20 @@ void Fleet(Simulation& simulation, double /*scale*/) {
   simulation.At(180, [&simulation] { simulation.SetRouted({true, true, true, true}); });
 }
 
+void RehashedFleet(Simulation& simulation, double scale) {
+  simulation.set_rehashing_routers();
+  Fleet(simulation, scale);
+}
+
+// A tenth more reals, which the load balancers learn of one after the other, and routers that
+// reshuffle most flows in the middle of the window.
+void GrowingFleet(Simulation& simulation, double /*scale*/) {
+  simulation.set_rehashing_routers();
+  simulation.set_health_lag(2);
+  simulation.At(0, [&simulation] { Add(simulation, 100); });
+  simulation.At(60, [&simulation] { simulation.SetRouted({true, true, true, false}); });
+}
+
 }  // namespace
 
 const std::vector<Scenario>& AllScenarios() {
@@ -168,6 +182,10 @@ const std::vector<Scenario>& AllScenarios() {
       {"failover_600", "the same after 600 s", Running({.end = 1500}, Failover(600))},
       {"fleet", "4 LBs, 1000 reals, 10 fail and return, ECMP loses one LB meanwhile",
        Running({.reals = 1000, .balancers = 4, .end = 600}, Fleet)},
+      {"fleet_rehash", "the same, and ECMP moves most flows each time",
+       Running({.reals = 1000, .balancers = 4, .end = 600}, RehashedFleet)},
+      {"fleet_grow", "4 LBs, 1000 reals, 100 more, after 60 s ECMP moves most flows",
+       Running({.reals = 1000, .balancers = 4, .end = 600}, GrowingFleet)},
   };
   return kScenarios;
 }

@@ -69,6 +69,12 @@ void Simulation::ForgetFlows() {
 }
 
 Balancer& Simulation::Route(Contender& contender, uint64_t flow_hash) {
+  if (rehashing_) {
+    uint64_t number = Rehash(flow_hash) % std::ranges::count(routed_, true);
+    size_t i = 0;
+    while (!routed_[i] || number-- > 0) ++i;
+    return *contender.fleet[i];
+  }
   // Rendezvous over the routed ones: a flow moves only when its own load balancer comes or goes.
   size_t best = 0;
   uint64_t best_score = 0;

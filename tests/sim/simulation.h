@@ -53,6 +53,8 @@ class Simulation {
   void SetRouted(const std::vector<bool>& routed) { routed_ = routed; }
   // Another machine takes over, which has the configuration but no flows.
   void ForgetFlows();
+  // Routers that hash over whatever load balancers there are: each change moves most flows.
+  void set_rehashing_routers() { rehashing_ = true; }
   void set_health_lag(double seconds) { health_lag_ = seconds; }
 
   std::vector<Result> Run();
@@ -82,6 +84,7 @@ class Simulation {
   std::vector<Contender> contenders_;
   std::vector<Result> results_;
   std::vector<bool> routed_;
+  bool rehashing_ = false;
   double health_lag_ = 0;
   double flood_ = 0;
   double next_flood_ = 0;
