@@ -31,6 +31,7 @@ constexpr Case kCases[] = {
      .protocol = model::Protocol::kUdp,
      .server_ids = true},
     {.name = "synflood", .flows = kRandomSources, .tcp_flags = 0x02},
+    {.name = "always_1k", .flows = 1'000, .tracking = model::Tracking::kAlways},
     {.name = "always_1m", .flows = 1'000'000, .tracking = model::Tracking::kAlways},
     {.name = "pass", .flows = 100'000, .verdict = LB_NOT_VIP},
 };
