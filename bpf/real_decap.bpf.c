@@ -183,7 +183,9 @@ static __always_inline enum lb_decap_outcome outer_ipv6(struct tunnel *t, void *
 		return LB_DECAP_COUNT_PASSED;
 	t->header = sizeof(*ip);
 	t->payload = bpf_ntohs(ip->payload_len);
-	if (ip->version != 6 || (void *)(ip + 1) + t->payload > end)
+	/* Not `ip + 1 + payload > end`: the verifiers of 6.1 and 6.12 know no bounds of a swapped
+	 * word. */
+	if (ip->version != 6 || t->payload > end - (void *)(ip + 1))
 		return LB_DECAP_COUNT_MALFORMED;
 	t->protocol = ip->nexthdr;
 	t->ecn = ip->flow_lbl[0] >> 4 & ECN_MASK;

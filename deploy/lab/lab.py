@@ -154,7 +154,7 @@ class Node:
 
     def link(self, device="eth0"):
         """What `ip link` says of a device."""
-        show = ["ip", "-n", self.netns, "-j", "-d", "link", "show", "dev", device]
+        show = ["ip", "-n", self.netns, "-j", "-d", "-s", "link", "show", "dev", device]
         return json.loads(run(show).stdout)[0]
 
     def set_sysctls(self, values):

@@ -9,6 +9,7 @@ import actors
 from lab import Lab, LabError, tail
 
 scenarios = {}
+guest_scenarios = {}
 
 
 class Failure(Exception):
@@ -23,6 +24,12 @@ def expect(condition, message):
 def scenario(function):
     """Registers a scenario under the function's name; it returns figures to print."""
     scenarios[function.__name__] = function
+    return function
+
+
+def guest_scenario(function):
+    """Registers a scenario that needs what only the kernels of tests/vm are sure to have."""
+    guest_scenarios[function.__name__] = function
     return function
 
 
