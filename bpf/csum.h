@@ -13,6 +13,15 @@ static __always_inline __u16 csum_fold(__u32 sum)
 	return ~sum;
 }
 
+/* Likewise of a longer sum. */
+static __always_inline __u16 csum_fold64(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return csum_fold(sum);
+}
+
 /* `checksum` after one 16-bit word changed: equation 3 of RFC 1624, right also where it carries. */
 static __always_inline __u16 csum_replace(__u16 checksum, __u16 before, __u16 after)
 {

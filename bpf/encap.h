@@ -134,13 +134,13 @@ static __always_inline enum lb_verdict encap_ipv4(struct packet *p, const struct
 	ip->tot_len = bpf_htons(length);
 	ip->id = 0; /* RFC 6864: of no use where DF is set */
 	ip->frag_off = bpf_htons(IP_DF);
-	ip->ttl = LB_TTL;
+	ip->ttl = p->outer_ttl;
 	ip->protocol = encap_protocol(real, p->v6);
 	ip->saddr = lb_config.source_v4 | source_bits;
 	ip->daddr = to->address[3];
-	/* real->checksum covers what is constant. */
-	ip->check = csum_fold(real->checksum + (p->tos << 8) + bpf_htons(length) +
-			      (source_bits & 0xffff) + (source_bits >> 16));
+	/* real->checksum covers what is constant, with a TTL of LB_TTL. */
+	ip->check = csum_fold(real->checksum - (LB_TTL - p->outer_ttl) + (p->tos << 8) +
+			      bpf_htons(length) + (source_bits & 0xffff) + (source_bits >> 16));
 	encap_shim(p, real, ip + 1, hash);
 	return LB_FORWARD;
 }
@@ -159,7 +159,7 @@ static __always_inline enum lb_verdict encap_ipv6(struct packet *p, const struct
 	*(__be32 *)ip = bpf_htonl(6u << 28 | (__u32)p->tos << 20 | (hash & 0xfffff));
 	ip->payload_len = bpf_htons(p->ip_length + shim);
 	ip->nexthdr = encap_protocol(real, p->v6);
-	ip->hop_limit = LB_TTL;
+	ip->hop_limit = p->outer_ttl;
 	/* Word by word: memcpy would read, at compile time, the zeros of a volatile constant. */
 	for (int i = 0; i < 4; i++)
 		ip->saddr.in6_u.u6_addr32[i] = lb_config.source_v6[i];
@@ -215,8 +215,10 @@ static __always_inline enum lb_verdict encap(struct packet *p, const struct lb_r
 
 	if (!hop->ifindex)
 		return LB_NO_NEXT_HOP;
-	if (p->ip_length + encap_overhead(&real) > hop->mtu)
+	if (p->ip_length + encap_overhead(&real) > hop->mtu) {
+		p->mtu = hop->mtu - encap_overhead(&real);
 		return LB_TOO_BIG;
+	}
 	p->out_ifindex = hop->ifindex;
 	if (encap_is_l2(&real))
 		return encap_l2(p, hop);

@@ -12,6 +12,13 @@
 #define barrier_var(var) asm volatile("" : "+r"(var))
 #endif
 
+#ifndef barrier
+#define barrier() asm volatile("" ::: "memory")
+#endif
+/* libbpf's is no constant. */
+#undef offsetof
+#define offsetof(type, member) __builtin_offsetof(type, member)
+
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -35,6 +42,8 @@
 #define IP_DF 0x4000
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
+#define IP6_MF 0x0001
+#define IP6_OFFSET 0xfff8
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -42,7 +51,14 @@
 #define TCP_ACK 0x10
 
 #define ICMP_ECHOREPLY 0
+#define ICMP_DEST_UNREACH 3
+#define ICMP_FRAG_NEEDED 4
 #define ICMP_ECHO 8
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETERPROB 12
+#define ICMPV6_DEST_UNREACH 1
+#define ICMPV6_PKT_TOOBIG 2
+#define ICMPV6_PARAMPROB 4
 #define ICMPV6_ECHO_REQUEST 128
 #define ICMPV6_ECHO_REPLY 129
 

@@ -2,7 +2,9 @@
 /* The load balancer: one XDP program, one verdict for every packet. */
 #include "vmlinux.h"
 
+#include "decap.h"
 #include "encap.h"
+#include "fragment.h"
 #include "guard.h"
 #include "icmp.h"
 #include "lb/flow_hash.h"
@@ -10,6 +12,7 @@
 #include "ring.h"
 #include "route_by_id.h"
 #include "stats.h"
+#include "too_big.h"
 #include "vip.h"
 
 static __always_inline enum lb_verdict forward(struct packet *p)
@@ -23,19 +26,30 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 
 	if (!vip)
 		return LB_NOT_VIP;
-	verdict = guard(vip, p);
+	verdict = p->about ? LB_CONTINUE : guard(vip, p);
 	if (verdict != LB_CONTINUE)
 		return verdict;
 	group = guard_route(vip, p);
 	if (group)
 		vip = group;
-	hash = ring_hash(vip, p);
+	hash = unlikely(p->fragment && vip->options & LB_VIP_FRAGMENTS_BY_ADDRESS)
+		       ? ring_hash_fields(vip->hash_k0, vip->hash_k1, p->source, 0, p->v6)
+		       : ring_hash(vip, p);
 	index = ring_real(vip, hash, p, named_real(vip, p));
 	if (index < 0)
 		return LB_NO_REAL;
 	verdict = encap(p, &reals[index & lb_config.real_mask], lb_outer_hash(hash));
 	if (verdict == LB_FORWARD)
 		stats_count_forward(index, p->ip_length);
+	return verdict;
+}
+
+static __always_inline enum lb_verdict forward_plain(struct packet *p)
+{
+	enum lb_verdict verdict = forward(p);
+
+	if (packet_stage(LB_STAGE_DECAP) && verdict == LB_NOT_VIP && decap_is_gue(p))
+		return LB_SLOW;
 	return verdict;
 }
 
@@ -50,37 +64,71 @@ static __always_inline enum lb_verdict decide_fast(struct packet *p)
 	if ((void *)(eth + 1) > packet_end(p))
 		return LB_NOT_IP;
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
-		return parse_ipv4(p, 0) == LB_CONTINUE ? forward(p) : LB_SLOW;
+		return parse_ipv4(p, 0) == LB_CONTINUE ? forward_plain(p) : LB_SLOW;
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(p, 0) == LB_CONTINUE ? forward(p) : LB_SLOW;
+		return parse_ipv6(p, 0) == LB_CONTINUE ? forward_plain(p) : LB_SLOW;
 	return packet_stage(LB_STAGE_VLAN) && parse_is_tag(eth->h_proto) ? LB_SLOW : LB_NOT_IP;
+}
+
+/*
+ * The packet that is to be balanced: what came, or what is in the tunnel that it came through.
+ * Returns LB_CONTINUE, or why it goes no further.
+ */
+static __always_inline enum lb_verdict find_packet(struct packet *p)
+{
+	__be16 type = parse_ethernet(p);
+	__u32 tunnel_end = 0;
+	enum lb_verdict verdict;
+
+	if (type != bpf_htons(ETH_P_IP) && type != bpf_htons(ETH_P_IPV6))
+		return LB_NOT_IP;
+	p->v6 = type == bpf_htons(ETH_P_IPV6);
+	verdict = parse_ip(p);
+	stats_forget(p);
+	if (packet_stage(LB_STAGE_DECAP) && verdict == LB_CONTINUE) {
+		verdict = decap(p, &tunnel_end);
+		if (verdict != LB_CONTINUE)
+			return verdict == LB_NOT_VIP ? LB_CONTINUE : verdict;
+		verdict = parse_ip(p);
+		stats_forget(p);
+		decap_mark(p);
+		if (verdict == LB_CONTINUE && p->l3_offset + p->ip_length > tunnel_end)
+			verdict = LB_BAD_LENGTH;
+	}
+	if (verdict != LB_CONTINUE && verdict != LB_NOT_VIP && !vip_has_address(p->destination))
+		return LB_NOT_VIP;
+	return verdict;
 }
 
 /* All packets. */
 static __always_inline enum lb_verdict decide_full(struct packet *p)
 {
-	__be16 type = parse_ethernet(p);
-	enum lb_verdict verdict;
+	enum lb_verdict verdict = find_packet(p);
 
-	if (type != bpf_htons(ETH_P_IP) && type != bpf_htons(ETH_P_IPV6))
-		return LB_NOT_IP;
-	verdict = type == bpf_htons(ETH_P_IP) ? parse_ipv4(p, 1) : parse_ipv6(p, 1);
-	if (verdict == LB_NOT_VIP)
-		return verdict;
 	if (verdict != LB_CONTINUE)
-		return vip_has_address(p->destination) ? verdict : LB_NOT_VIP;
-	if (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP)
-		return forward(p);
+		return verdict;
 	if (p->protocol == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
-		return icmp_echo(p);
-	return LB_NOT_VIP;
+		verdict = icmp(p);
+	else if (p->fragment == PACKET_LATER_FRAGMENT)
+		verdict = fragment_follow(p);
+	if (verdict != LB_CONTINUE)
+		return verdict;
+	if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
+		return LB_NOT_VIP;
+	stats_forget(p);
+	verdict = forward(p);
+	if (verdict == LB_TOO_BIG)
+		verdict = too_big(p);
+	if (verdict == LB_FORWARD && p->fragment == PACKET_FIRST_FRAGMENT)
+		fragment_record(p);
+	return verdict;
 }
 
 /* A function of its own, so that the fast path keeps its packet in registers. Returns the verdict,
  * and in the upper half where the packet leaves. */
 static __noinline __u64 decide_slow(struct xdp_md *ctx)
 {
-	struct packet p = {.ctx = ctx};
+	struct packet p = {.ctx = ctx, .outer_ttl = LB_TTL};
 	enum lb_verdict verdict = decide_full(&p);
 
 	return verdict | (__u64)p.out_ifindex << 32;
@@ -102,11 +150,14 @@ static __always_inline int action_of(enum lb_verdict verdict)
 SEC("xdp")
 int lb_xdp(struct xdp_md *ctx)
 {
-	struct packet p = {
-		.ctx = ctx, .l2_length = sizeof(struct ethhdr), .l3_offset = sizeof(struct ethhdr)};
+	struct packet p = {.ctx = ctx,
+			   .l2_length = sizeof(struct ethhdr),
+			   .l3_offset = sizeof(struct ethhdr),
+			   .outer_ttl = LB_TTL};
 	enum lb_verdict verdict = decide_fast(&p);
 
-	if (unlikely(verdict == LB_SLOW)) {
+	if (unlikely(verdict == LB_SLOW ||
+		     (verdict == LB_TOO_BIG && packet_stage(LB_STAGE_TOO_BIG)))) {
 		__u64 decision = decide_slow(ctx);
 
 		verdict = (__u32)decision;

@@ -74,6 +74,19 @@ struct {
 	__type(key, struct lb_source_key);
 	__type(value, __u32);
 } lb_sources SEC(".maps");
+/* When the next ICMP message of ours is due, ns of CLOCK_MONOTONIC. Written by the program. */
+LB_TABLE(__u64, lb_icmp_due);
+
+/* Where the program puts down for a moment what the verifier shall forget. */
+LB_TABLE(struct lb_scratch, lb_scratch);
+
+/* Ports by first fragment; not a table. Written by the program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by the loader */
+	__type(key, struct lb_fragment_key);
+	__type(value, struct lb_fragment);
+} lb_fragments SEC(".maps");
 
 /* The first element of a table; what it points to is hidden from the compiler. */
 #define lb_table(name)                                            \

@@ -38,7 +38,17 @@ struct packet {
 	__u8 ttl; /* or hop limit */
 	__u8 v6;
 	__u8 tcp_flags; /* 0 for other protocols */
+	__u8 outer_ttl; /* of the header that is written */
+	__u8 fragment;	/* PACKET_*_FRAGMENT or 0 */
+	__u8 quoted;	/* being parsed: it stands in an ICMP error, which may have cut it off */
+	__u8 congested; /* the tunnel that it came through says so */
+	__u8 about;	/* an ICMP error about the flow that it has the addresses and ports of */
+	__u32 fragment_id;
+	__u32 mtu; /* where it is too big: what would have fit */
 };
+
+#define PACKET_FIRST_FRAGMENT 1
+#define PACKET_LATER_FRAGMENT 2 /* without ports of its own */
 
 /* True where a stage of LB_STAGE_* is on. */
 static __always_inline int packet_stage(__u32 stage)
@@ -48,14 +58,15 @@ static __always_inline int packet_stage(__u32 stage)
 
 /*
  * The frame from `offset` on. The mask bounds for the verifier what is not a constant; the barrier
- * keeps clang 14 from copying the pointer, loaded as 32 bits, by a 32-bit move ("invalid mem access
- * 'scalar'").
+ * keeps clang 14, in the slow path, from copying the pointer, loaded as 32 bits, by a 32-bit move
+ * ("invalid mem access 'scalar'").
  */
 static __always_inline void *packet_at(const struct packet *p, __u32 offset)
 {
 	void *data = (void *)(long)p->ctx->data;
 
-	barrier_var(data);
+	if (!__builtin_constant_p(p->l2_length))
+		barrier_var(data);
 	if (!__builtin_constant_p(offset)) {
 		barrier_var(offset);
 		offset &= PACKET_MAX_OFFSET;
@@ -66,6 +77,14 @@ static __always_inline void *packet_at(const struct packet *p, __u32 offset)
 static __always_inline void *packet_end(const struct packet *p)
 {
 	return (void *)(long)p->ctx->data_end;
+}
+
+/* Bytes of the frame, in all its buffers. */
+static __always_inline __u32 packet_length(const struct packet *p)
+{
+	if (packet_stage(LB_STAGE_FRAMES))
+		return bpf_xdp_get_buff_len(p->ctx);
+	return p->ctx->data_end - p->ctx->data;
 }
 
 /*
@@ -101,6 +120,19 @@ static __always_inline void *packet_make_room(struct packet *p, const __u8 *dest
 	}
 	*type = bpf_htons(ethertype);
 	return type + 1;
+}
+
+/* Likewise for an answer to whoever sent the frame. */
+static __always_inline void *packet_make_answer(struct packet *p, __u32 outer)
+{
+	struct ethhdr *eth = packet_at(p, 0);
+	struct ethhdr copy;
+
+	if ((void *)(eth + 1) > packet_end(p))
+		return NULL;
+	copy = *eth;
+	return packet_make_room(p, copy.h_source, copy.h_dest, p->v6 ? ETH_P_IPV6 : ETH_P_IP,
+				outer);
 }
 
 /* What a packet says of the server that it belongs to. */

@@ -65,6 +65,15 @@ static __always_inline __u32 parse_l4_minimum(__u8 protocol)
 	}
 }
 
+/* Whether an IP packet of `length` bytes ends behind its frame. */
+static __always_inline int parse_is_cut_off(const struct packet *p, void *ip, __u32 length)
+{
+	if (p->quoted || length <= packet_end(p) - ip)
+		return 0;
+	return !packet_stage(LB_STAGE_FRAMES) ||
+	       p->l3_offset + length > bpf_xdp_get_buff_len(p->ctx);
+}
+
 /* `before`: bytes of the packet in front of `l4`. */
 static __always_inline enum lb_verdict parse_ports(struct packet *p, void *l4, __u32 before,
 						   int full)
@@ -76,9 +85,9 @@ static __always_inline enum lb_verdict parse_ports(struct packet *p, void *l4, _
 		return LB_SLOW;
 	if (!need)
 		return LB_CONTINUE;
-	if (p->ip_length < before + need)
+	if (p->ip_length < before + need && !p->quoted)
 		return parse_stop(full, LB_TRUNCATED);
-	if (p->protocol == IPPROTO_TCP) {
+	if (p->protocol == IPPROTO_TCP && !p->quoted) {
 		if (l4 + sizeof(struct tcphdr) > end)
 			return parse_stop(full, LB_TRUNCATED);
 		p->tcp_flags = ((__u8 *)l4)[13];
@@ -112,11 +121,19 @@ static __always_inline enum lb_verdict parse_ipv4(struct packet *p, int full)
 		return parse_stop(full, LB_BAD_HEADER);
 	if ((void *)ip + header_length > end)
 		return parse_stop(full, LB_TRUNCATED);
-	if (p->ip_length > end - (void *)ip)
+	if (parse_is_cut_off(p, ip, p->ip_length))
 		return parse_stop(full, LB_BAD_LENGTH);
-	if (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))
-		return parse_stop(full, LB_FRAGMENT);
 	p->l4_offset = p->l3_offset + header_length;
+	if (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET)) {
+		if (!full || !packet_stage(LB_STAGE_FRAGMENTS))
+			return parse_stop(full, LB_FRAGMENT);
+		p->fragment_id = ip->id;
+		p->fragment = PACKET_FIRST_FRAGMENT;
+		if (ip->frag_off & bpf_htons(IP_OFFSET)) {
+			p->fragment = PACKET_LATER_FRAGMENT;
+			return LB_CONTINUE;
+		}
+	}
 	return parse_ports(p, (void *)ip + header_length, header_length, full);
 }
 
@@ -126,6 +143,20 @@ static __always_inline int parse_is_extension(__u8 protocol)
 	       protocol == IPPROTO_DSTOPTS || protocol == IPPROTO_FRAGMENT;
 }
 
+/* Where the packet is the only fragment (RFC 6946), its header is one as any other. */
+static __always_inline enum lb_verdict parse_fragment_header(struct packet *p,
+							     const struct frag_hdr *header)
+{
+	if (!(header->frag_off & bpf_htons(IP6_MF | IP6_OFFSET)))
+		return LB_CONTINUE;
+	if (!packet_stage(LB_STAGE_FRAGMENTS))
+		return LB_FRAGMENT;
+	p->fragment_id = header->identification;
+	p->fragment = header->frag_off & bpf_htons(IP6_OFFSET) ? PACKET_LATER_FRAGMENT
+							       : PACKET_FIRST_FRAGMENT;
+	return LB_CONTINUE;
+}
+
 /* From p->l4_offset on, to what is behind the last extension header. */
 static __always_inline enum lb_verdict parse_extensions(struct packet *p)
 {
@@ -133,15 +164,23 @@ static __always_inline enum lb_verdict parse_extensions(struct packet *p)
 
 	for (int i = 0; i < PARSE_EXTENSIONS && parse_is_extension(p->protocol); i++) {
 		struct ipv6_opt_hdr *option = packet_at(p, p->l4_offset);
+		enum lb_verdict verdict;
 
 		if ((void *)option + sizeof(struct frag_hdr) > end)
 			return LB_TRUNCATED;
-		if (p->protocol == IPPROTO_FRAGMENT)
-			return LB_FRAGMENT;
-		if (!packet_stage(LB_STAGE_EXTENSIONS))
-			return LB_NOT_VIP;
+		if (p->protocol == IPPROTO_FRAGMENT) {
+			verdict = parse_fragment_header(p, (void *)option);
+			if (verdict != LB_CONTINUE)
+				return verdict;
+			p->l4_offset += sizeof(struct frag_hdr);
+		} else {
+			if (!packet_stage(LB_STAGE_EXTENSIONS))
+				return LB_NOT_VIP;
+			p->l4_offset += (option->hdrlen + 1) * 8;
+		}
 		p->protocol = option->nexthdr;
-		p->l4_offset += (option->hdrlen + 1) * 8;
+		if (p->fragment == PACKET_LATER_FRAGMENT)
+			return LB_CONTINUE;
 		if (p->l4_offset > PACKET_MAX_OFFSET)
 			return LB_EXTENSIONS;
 	}
@@ -169,15 +208,21 @@ static __always_inline enum lb_verdict parse_ipv6(struct packet *p, int full)
 		return parse_stop(full, LB_NOT_VIP);
 	if (ip->version != 6)
 		return parse_stop(full, LB_BAD_HEADER);
-	if (p->ip_length > end - (void *)ip)
+	if (parse_is_cut_off(p, ip, p->ip_length))
 		return parse_stop(full, LB_BAD_LENGTH);
 	p->l4_offset = p->l3_offset + sizeof(*ip);
 	if (!full)
 		return parse_ports(p, ip + 1, sizeof(*ip), full);
 	verdict = parse_extensions(p);
-	if (verdict != LB_CONTINUE)
+	if (verdict != LB_CONTINUE || p->fragment == PACKET_LATER_FRAGMENT)
 		return verdict;
 	return parse_ports(p, packet_at(p, p->l4_offset), p->l4_offset - p->l3_offset, full);
+}
+
+/* The packet at p->l3_offset, of the family that p->v6 says. One copy for all that call it. */
+static __noinline enum lb_verdict parse_ip(struct packet *p)
+{
+	return p->v6 ? parse_ipv6(p, 1) : parse_ipv4(p, 1);
 }
 
 #endif /* LB_BPF_PARSE_H */

@@ -11,6 +11,8 @@
 
 static __always_inline enum lb_flow_event flow_event(const struct packet *p)
 {
+	if (p->about)
+		return LB_FLOW_LOOKUP;
 	if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
 		return LB_FLOW_OPEN;
 	return p->tcp_flags & (TCP_FIN | TCP_RST) ? LB_FLOW_END : LB_FLOW_DATA;

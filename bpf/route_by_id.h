@@ -70,6 +70,9 @@ static __always_inline struct named_real named_real(const struct lb_vip *vip,
 
 	if (!ids_enabled(LB_FEATURE_QUIC_IDS | LB_FEATURE_TCP_IDS))
 		return real;
+	/* What has no transport header of the client's. */
+	if (p->about || p->fragment == PACKET_LATER_FRAGMENT)
+		return real;
 	index = *(volatile const __u16 *)&vip->id_config;
 	if (!index)
 		return real;

@@ -5,10 +5,28 @@
 
 #include "config.h"
 #include "maps.h"
+#include "packet.h"
 
 static __always_inline __u32 stats_cpu(void)
 {
 	return bpf_get_smp_processor_id() & lb_config.cpu_mask;
+}
+
+/*
+ * Makes the verifier forget what it knows of the packet, so that all ways in which it was parsed
+ * are one for what follows: 170 k instructions processed become 56 k. Slow path only.
+ */
+static __noinline void stats_forget(struct packet *p)
+{
+	struct lb_scratch *scratch = lb_table(lb_scratch);
+	void *known = (void *)p + offsetof(struct packet, source);
+	const __u32 size = sizeof(*p) - offsetof(struct packet, source);
+
+	_Static_assert(sizeof(*p) - offsetof(struct packet, source) <= sizeof(*scratch), "scratch");
+	scratch += stats_cpu();
+	__builtin_memcpy(scratch, known, size);
+	barrier();
+	__builtin_memcpy(known, scratch, size);
 }
 
 static __always_inline void stats_count(__u32 slot)

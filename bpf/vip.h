@@ -138,4 +138,17 @@ static __always_inline int vip_has_address(const __u32 *address)
 	return vip_has_words(vip_word(address, 0), vip_word(address, 1));
 }
 
+/* Likewise for an address of ours where tunnels end. */
+__noinline int vip_is_tunnel_words(__u64 high, __u64 low)
+{
+	__u32 address[4] = {high, high >> 32, low, low >> 32};
+
+	return vip_get(address, 0, 0, LB_VIP_TUNNEL) != NULL;
+}
+
+static __always_inline int vip_is_tunnel(const __u32 *address)
+{
+	return vip_is_tunnel_words(vip_word(address, 0), vip_word(address, 1));
+}
+
 #endif /* LB_BPF_VIP_H */

@@ -39,6 +39,13 @@ class Reader {
         Add("encap.gue_port", fmt::format("must be 1..65535, got {}", proto.encap().gue_port()));
       }
     }
+    ReadPackets(proto.packets(), settings.packets);
+    if (proto.icmp().has_echo()) settings.icmp.echo = proto.icmp().echo();
+    if (proto.icmp().has_errors()) settings.icmp.errors = proto.icmp().errors();
+    if (proto.icmp().has_too_big_per_second()) {
+      settings.icmp.too_big_per_second = proto.icmp().too_big_per_second();
+    }
+    ReadDecap(proto.decap(), settings.decap);
     const v1::Limits& limits = proto.limits();
     if (limits.has_vips()) settings.limits.vips = limits.vips();
     if (limits.has_reals()) settings.limits.reals = limits.reals();
@@ -46,6 +53,7 @@ class Reader {
     if (limits.has_flows()) settings.limits.flows = limits.flows();
     if (limits.has_source_prefixes()) settings.limits.source_prefixes = limits.source_prefixes();
     if (limits.has_sources()) settings.limits.sources = limits.sources();
+    if (limits.has_fragments()) settings.limits.fragments = limits.fragments();
     return settings;
   }
 
@@ -117,6 +125,7 @@ class Reader {
           ReadSourceRoute(proto.source_routes(i), fmt::format("{}.source_routes[{}]", path, i)));
     }
     vip.sources = ReadSources(proto.sources(), path + ".sources");
+    vip.fragments = ReadFragments(proto.fragments(), path + ".fragments");
     vip.slow_start = proto.slow_start_seconds();
     for (int i = 0; i < proto.reals_size(); ++i) {
       vip.reals.push_back(ReadReal(proto.reals(i), fmt::format("{}.reals[{}]", path, i)));
@@ -292,6 +301,19 @@ class Reader {
     }
   }
 
+  model::Fragments ReadFragments(v1::Fragments fragments, const std::string& path) {
+    switch (fragments) {
+      case v1::FRAGMENTS_UNSPECIFIED:
+      case v1::FRAGMENTS_FOLLOW:
+        return model::Fragments::kFollow;
+      case v1::FRAGMENTS_BY_ADDRESS:
+        return model::Fragments::kByAddress;
+      default:
+        Add(path, fmt::format("must be follow or by_address, got {}", static_cast<int>(fragments)));
+        return {};
+    }
+  }
+
   void Add(std::string path, std::string message) {
     problems_.push_back({std::move(path), std::move(message)});
   }
@@ -314,6 +336,25 @@ class Reader {
   std::vector<Problem> Take() { return std::move(problems_); }
 
  private:
+  static void ReadPackets(const v1::Packets& proto, model::PacketOptions& packets) {
+    if (proto.has_vlan()) packets.vlan = proto.vlan();
+    if (proto.has_ipv6_extensions()) packets.ipv6_extensions = proto.ipv6_extensions();
+    if (proto.has_multi_buffer()) packets.multi_buffer = proto.multi_buffer();
+  }
+
+  void ReadDecap(const v1::Decap& proto, model::DecapOptions& decap) {
+    for (int i = 0; i < proto.addresses_size(); ++i) {
+      decap.addresses.push_back(
+          ReadAddress(proto.addresses(i), fmt::format("decap.addresses[{}]", i)));
+    }
+    if (!proto.has_gue_port()) return;
+    if (proto.gue_port() == 0 || proto.gue_port() > 65535) {
+      Add("decap.gue_port", fmt::format("must be 1..65535, got {}", proto.gue_port()));
+    } else {
+      decap.gue_port = static_cast<uint16_t>(proto.gue_port());
+    }
+  }
+
   template <typename Proto>
   void ReadPorts(const Proto& proto, const std::string& path, model::VipKey& key) {
     key.port = proto.any_port() ? 0 : proto.port();
@@ -545,9 +586,10 @@ StatusOr<model::Change> ChangeFromProto(const v1::AddVipRequest& request) {
 }
 
 StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
-  const Mask mask(request.update_mask(),
-                  {"name", "ring", "ring.scheme", "ring.bits", "hash", "tracking", "flows",
-                   "route_by_id", "slow_start_seconds", "reals", "sources", "source_routes"});
+  const Mask mask(
+      request.update_mask(),
+      {"name", "ring", "ring.scheme", "ring.bits", "hash", "tracking", "flows", "route_by_id",
+       "fragments", "slow_start_seconds", "reals", "sources", "source_routes"});
   LB_RETURN_IF_ERROR(mask.Check());
   Reader reader;
   const model::Vip vip = reader.ReadVip(request.vip(), "vip");
@@ -562,6 +604,7 @@ StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
   if (mask.Has("route_by_id")) change.route_by_id = vip.route_by_id;
   if (mask.Has("source_routes")) change.source_routes = vip.source_routes;
   if (mask.Has("sources")) change.sources = vip.sources;
+  if (mask.Has("fragments")) change.fragments = vip.fragments;
   if (mask.Has("slow_start_seconds")) change.slow_start = vip.slow_start;
   if (mask.Has("reals")) change.reals = vip.reals;
   return model::Change(std::move(change));
@@ -680,10 +723,30 @@ v1::Vip ToProto(const model::Vip& vip) {
     for (const model::Real& real : route.reals) *out.add_reals() = ToProto(real);
   }
   if (!vip.sources.empty()) *proto.mutable_sources() = ToProto(vip.sources);
+  proto.set_fragments(vip.fragments == model::Fragments::kByAddress ? v1::FRAGMENTS_BY_ADDRESS
+                                                                    : v1::FRAGMENTS_FOLLOW);
   proto.set_slow_start_seconds(vip.slow_start);
   for (const model::Real& real : vip.reals) *proto.add_reals() = ToProto(real);
   return proto;
 }
+
+namespace {
+
+void WriteStages(const model::Settings& settings, v1::Config& proto) {
+  const model::PacketOptions& packets = settings.packets;
+  proto.mutable_packets()->set_vlan(packets.vlan);
+  proto.mutable_packets()->set_ipv6_extensions(packets.ipv6_extensions);
+  if (packets.multi_buffer) proto.mutable_packets()->set_multi_buffer(*packets.multi_buffer);
+  proto.mutable_icmp()->set_echo(settings.icmp.echo);
+  proto.mutable_icmp()->set_errors(settings.icmp.errors);
+  proto.mutable_icmp()->set_too_big_per_second(settings.icmp.too_big_per_second);
+  for (const IpAddress& address : settings.decap.addresses) {
+    proto.mutable_decap()->add_addresses(address.ToString());
+  }
+  if (settings.decap.gue_port) proto.mutable_decap()->set_gue_port(*settings.decap.gue_port);
+}
+
+}  // namespace
 
 v1::Config ToProto(const model::Config& config) {
   const model::Settings& settings = config.settings;
@@ -702,6 +765,8 @@ v1::Config ToProto(const model::Config& config) {
   proto.mutable_limits()->set_flows(settings.limits.flows);
   proto.mutable_limits()->set_source_prefixes(settings.limits.source_prefixes);
   proto.mutable_limits()->set_sources(settings.limits.sources);
+  proto.mutable_limits()->set_fragments(settings.limits.fragments);
+  WriteStages(settings, proto);
   for (const model::Vip& vip : config.vips) *proto.add_vips() = ToProto(vip);
   return proto;
 }

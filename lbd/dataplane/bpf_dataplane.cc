@@ -41,6 +41,37 @@ uint32_t FeaturesOf(const std::vector<Service>& services) {
   return features;
 }
 
+// What a driver can surely receive in one buffer.
+constexpr uint32_t kOneBufferMtu = 3000;
+
+// The settings as they are loaded: what depends on the interfaces is decided.
+model::Settings Effective(model::Settings settings,
+                          const std::map<std::string, InterfaceInfo>& interfaces) {
+  if (!settings.packets.multi_buffer) {
+    settings.packets.multi_buffer = std::ranges::any_of(
+        interfaces, [](const auto& item) { return item.second.mtu > kOneBufferMtu; });
+  }
+  return settings;
+}
+
+// The longest packet that every link carries.
+constexpr uint32_t kLeastMtu4 = 576;
+constexpr uint32_t kLeastMtu6 = 1280;
+constexpr uint32_t kOuterHeader4 = 20;
+constexpr uint32_t kOuterHeader6 = 40;
+
+// What is wrong with the MTU of `hop`, where packets that all clients may send do not fit.
+std::string MtuProblem(const model::VipKey& vip, const NextHopResult& hop) {
+  const uint32_t least = vip.address.is_v4() ? kLeastMtu4 : kLeastMtu6;
+  const uint32_t need = least + (hop.real.is_v4() ? kOuterHeader4 : kOuterHeader6);
+  if (!hop.problem.empty() || hop.hop.mtu >= need) return "";
+  return fmt::format(
+      "the MTU on the way to {} is {}, and packets of {} bytes to {} need {}; raise it: ip link "
+      "set "
+      "{} mtu {}",
+      hop.real.ToString(), hop.hop.mtu, least, vip.ToString(), need, hop.hop.interface, need);
+}
+
 bool ModeFits(model::XdpMode wanted, const InterfaceInfo& info) {
   return wanted == model::XdpMode::kAuto ||
          (wanted == model::XdpMode::kGeneric) == (info.xdp_attached == XdpAttached::kGeneric);
@@ -274,10 +305,12 @@ Status BpfDataplane::Apply(const Desired& desired) {
     next_hops_ = std::move(hops);
   };
 
+  Desired effective = desired;
+  effective.settings = Effective(desired.settings, interfaces);
   // A feature that is no longer used stays until the next program.
   const bool has_all =
       forwarder_ != nullptr && (FeaturesOf(desired.services) & ~forwarder_->features()) == 0;
-  if (has_all && forwarder_->settings() == desired.settings) {
+  if (has_all && forwarder_->settings() == effective.settings) {
     // Reals that leave keep their hop until nothing names them.
     auto known = Resolved(next_hops_);
     auto wanted = Resolved(hops);
@@ -301,7 +334,7 @@ Status BpfDataplane::Apply(const Desired& desired) {
   const absl::Cleanup thaw = [&] {
     if (image) image->Thaw();
   };
-  LB_ASSIGN_OR_RETURN(auto fresh, Build(desired, hops, image));
+  LB_ASSIGN_OR_RETURN(auto fresh, Build(effective, hops, image));
   LB_RETURN_IF_ERROR(Attach(fresh->program(), desired.settings, interfaces));
   WaitForGracePeriod();
   if (image) fresh->CatchUp(*image);
@@ -436,6 +469,17 @@ std::vector<std::string> BpfDataplane::Warnings() const {
                     "interfaces to take it "
                     "over, or remove it with lbd --detach",
                     interface));
+  }
+  std::map<IpAddress, const NextHopResult*> unnamed;
+  for (const NextHopResult& hop : next_hops_) unnamed.emplace(hop.real, &hop);
+  for (const Service& service : desired_.services) {
+    for (const model::Real& real : service.vip.reals) {
+      const auto hop = unnamed.find(real.address);
+      std::string problem = hop == unnamed.end() ? "" : MtuProblem(service.vip.key, *hop->second);
+      if (problem.empty()) continue;
+      warnings.push_back(std::move(problem));
+      unnamed.erase(hop);
+    }
   }
   for (const Attachment& attachment : Attachments()) {
     if (attachment.program_id == 0) {

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstring>
 #include <span>
+#include <utility>
 
 namespace lb::dataplane {
 namespace {
@@ -16,6 +17,7 @@ static_assert(std::endian::native == std::endian::little, "the flow hash is litt
 
 constexpr uint8_t kTtl = 64;
 constexpr uint16_t kDontFragment = 0x4000;
+constexpr uint32_t kNanosPerSecond = 1'000'000'000;
 
 void CopyAddress(const IpAddress& address, __u32 (&out)[4]) {
   std::memcpy(out, address.mapped().data(), sizeof(out));
@@ -80,6 +82,23 @@ uint32_t FeatureOf(model::Encap encap) {
   return 0;
 }
 
+// LB_STAGE_*
+uint32_t EncodeStages(const model::Settings& settings) {
+  const std::pair<bool, uint32_t> stages[] = {
+      {settings.icmp.echo, LB_STAGE_ECHO},
+      {settings.packets.vlan, LB_STAGE_VLAN},
+      {settings.packets.ipv6_extensions, LB_STAGE_EXTENSIONS},
+      {settings.limits.fragments != 0, LB_STAGE_FRAGMENTS},
+      {settings.icmp.errors, LB_STAGE_ERRORS},
+      {settings.icmp.too_big_per_second != 0, LB_STAGE_TOO_BIG},
+      {!settings.decap.addresses.empty(), LB_STAGE_DECAP},
+      {settings.packets.multi_buffer.value_or(false), LB_STAGE_FRAMES},
+  };
+  uint32_t bits = 0;
+  for (const auto& [on, bit] : stages) bits |= on ? bit : 0;
+  return bits;
+}
+
 }  // namespace
 
 MapSizes MapSizes::For(const model::Limits& limits, uint32_t cpus, uint32_t features) {
@@ -136,6 +155,14 @@ VipTableKey AddressKey(const IpAddress& address) {
   return {address, 0, 0, LB_VIP_USED | LB_VIP_ADDRESS};
 }
 
+VipTableKey TunnelKey(const IpAddress& address) {
+  return {address, 0, 0, LB_VIP_USED | LB_VIP_TUNNEL};
+}
+
+uint16_t EncodeFragments(const model::Vip& vip) {
+  return vip.fragments == model::Fragments::kByAddress ? LB_VIP_FRAGMENTS_BY_ADDRESS : 0;
+}
+
 uint64_t EncodePlace(const Place& place) {
   return place.ring_start | uint64_t{place.real_start} << LB_PLACE_REAL_SHIFT |
          static_cast<uint64_t>(place.ring_bits) << LB_PLACE_BITS_SHIFT;
@@ -167,7 +194,8 @@ IpAddress DecodeAddress(const __u32 (&address)[4]) {
 }
 
 std::optional<model::VipKey> DecodeKey(const lb_vip& entry) {
-  if ((entry.flags & LB_VIP_USED) == 0 || (entry.flags & LB_VIP_ADDRESS) != 0) return std::nullopt;
+  if ((entry.flags & LB_VIP_USED) == 0) return std::nullopt;
+  if ((entry.flags & (LB_VIP_ADDRESS | LB_VIP_TUNNEL)) != 0) return std::nullopt;
   return model::VipKey{.address = DecodeAddress(entry.address),
                        .port = ntohs(entry.port_be),
                        .protocol = entry.both_protocols != 0
@@ -184,7 +212,7 @@ lb_vip EncodeVip(const model::VipKey& key, model::Protocol protocol, const VipEn
   encoded.port_be = htons(key.port);
   encoded.protocol = static_cast<uint8_t>(protocol);
   encoded.flags = LB_VIP_USED;
-  encoded.options = entry.options;
+  encoded.options = entry.options | entry.fragments;
   encoded.policy = entry.policy;
   encoded.place = entry.place;
   encoded.flows = entry.flows;
@@ -202,6 +230,12 @@ lb_vip EncodeVipAddress(const IpAddress& address) {
   lb_vip encoded{};
   CopyAddress(address, encoded.address);
   encoded.flags = LB_VIP_USED | LB_VIP_ADDRESS;
+  return encoded;
+}
+
+lb_vip EncodeTunnel(const IpAddress& address) {
+  lb_vip encoded = EncodeVipAddress(address);
+  encoded.flags = LB_VIP_USED | LB_VIP_TUNNEL;
   return encoded;
 }
 
@@ -295,7 +329,11 @@ lb_config EncodeConfig(const model::Settings& settings, const MapSizes& sizes,
   config.source_v6_hash_mask = HashMask(settings.outer_source_v6);
   config.flow_mask = sizes.flow_buckets - 1;
   config.abi_version = LB_ABI_VERSION;
-  config.stages = LB_STAGE_ECHO | LB_STAGE_VLAN | LB_STAGE_EXTENSIONS;
+  config.stages = EncodeStages(settings);
+  config.fragments = settings.limits.fragments;
+  const uint32_t rate = settings.icmp.too_big_per_second;
+  config.icmp_interval = rate == 0 ? 0 : kNanosPerSecond / rate;
+  config.decap_port_be = htons(settings.decap.gue_port.value_or(0));
   config.fast_hash = settings.flow_hash == model::FlowHash::kFast;
   config.features = features;
   config.id_config_mask = sizes.id_configs - 1;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "lb/abi.h"
 #include "lbd/base/siphash.h"
@@ -58,6 +59,8 @@ struct VipTableKey {
 // What one protocol of a VIP is looked up by; it has one address, and one port or all.
 VipTableKey EncodeKey(const model::VipKey& key, model::Protocol protocol);
 VipTableKey AddressKey(const IpAddress& address);
+// An address of ours where tunnels end.
+VipTableKey TunnelKey(const IpAddress& address);
 
 // The part of lb_flows that a VIP has; bits < 0: none.
 struct FlowPlace {
@@ -72,11 +75,12 @@ struct FlowPlace {
 
 // What the program knows of a VIP besides its key.
 struct VipEntry {
-  HashKey secret;        // of the fleet
-  uint16_t options = 0;  // LB_HASH_*
-  uint16_t policy = 0;   // number in lb_policies
-  uint64_t place = 0;    // of EncodePlace()
-  uint64_t flows = 0;    // of EncodeFlowPlace()
+  HashKey secret;          // of the fleet
+  uint16_t options = 0;    // LB_HASH_*
+  uint16_t fragments = 0;  // EncodeFragments()
+  uint16_t policy = 0;     // number in lb_policies
+  uint64_t place = 0;      // of EncodePlace()
+  uint64_t flows = 0;      // of EncodeFlowPlace()
 };
 
 uint64_t EncodePlace(const Place& place);
@@ -90,7 +94,10 @@ IpAddress DecodeAddress(const __u32 (&address)[4]);
 // The entry for one protocol of a VIP, and that for an address.
 lb_vip EncodeVip(const model::VipKey& key, model::Protocol protocol, const VipEntry& entry);
 lb_vip EncodeVipAddress(const IpAddress& address);
+lb_vip EncodeTunnel(const IpAddress& address);
 uint16_t EncodeHashPolicy(const model::Vip& vip);
+// Of lb_vip.options, where fragments go.
+uint16_t EncodeFragments(const model::Vip& vip);
 // The entry of `address` in a VIP of the given family; not yet with a next hop.
 lb_real EncodeReal(const model::Real& real, bool vip_is_v4, const model::Settings& settings);
 // How packets get to the real of an entry.

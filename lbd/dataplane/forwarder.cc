@@ -87,6 +87,8 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
        sizeof(lb_policy_count) * sizes.policies * sizes.cpus},
       {&self->source_buckets_map_, "lb_source_buckets",
        sizeof(lb_source_bucket) * sizes.source_buckets},
+      {&self->icmp_due_map_, "lb_icmp_due", sizeof(uint64_t)},
+      {&self->scratch_map_, "lb_scratch", sizeof(lb_scratch) * sizes.cpus},
   };
   for (const auto& [map, name, bytes] : maps) {
     if (bytes > INT32_MAX) {
@@ -115,6 +117,9 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
   self->hop_table_ = std::make_unique<HopTable>(self->hops_map_.as<lb_next_hop>());
   self->server_ids_ = std::make_unique<ServerIds>(self->id_configs_map_.as<lb_id_config>(),
                                                   self->server_ids_map_.as<lb_server_id_bucket>());
+  for (const IpAddress& address : settings.decap.addresses) {
+    LB_RETURN_IF_ERROR(self->vip_index_->InsertTunnel(address));
+  }
   return self;
 }
 
@@ -122,7 +127,8 @@ std::vector<const MappedArray*> Forwarder::maps() const {
   return {&vips_map_,      &wide_vips_map_,     &port_rules_map_,     &ring_map_,
           &ring_next_map_, &refused_map_,       &flows_map_,          &reals_map_,
           &hops_map_,      &id_configs_map_,    &server_ids_map_,     &counters_map_,
-          &policies_map_,  &policy_counts_map_, &source_buckets_map_, &verdicts_map_};
+          &policies_map_,  &policy_counts_map_, &source_buckets_map_, &verdicts_map_,
+          &icmp_due_map_,  &scratch_map_};
 }
 
 std::vector<const PrefixMap*> Forwarder::prefix_maps() const {
@@ -255,6 +261,7 @@ std::vector<uint16_t> Forwarder::TargetOf(const InstalledVip& vip, const Service
 VipEntry Forwarder::EntryOf(const InstalledVip& vip) const {
   return {.secret = settings_.hash_key,
           .options = EncodeHashPolicy(vip.service.vip),
+          .fragments = EncodeFragments(vip.service.vip),
           .policy = vip.policy,
           .place = EncodePlace(vip.place),
           .flows = EncodeFlowPlace(vip.flow_place)};
@@ -482,12 +489,16 @@ Status Forwarder::Update(const std::vector<Service>& services) {
   std::vector<ServerIds::Part> old_ids;
   for (const Service* service : changed) {
     InstalledVip& vip = installed_.at(service->vip.key);
+    const model::Fragments fragments = vip.service.vip.fragments;
     if (const auto it = policies.find(service->vip.key); it != policies.end()) {
       SetPolicy(vip, it->second);
     }
     Bring(vip, *service);
     const auto part = ids.find(service->vip.key);
     if (part != ids.end()) old_ids.push_back(SetIds(vip, part->second));
+    if (fragments != service->vip.fragments) {
+      vip_index_->SetOptions(service->vip.key, EntryOf(vip));
+    }
   }
   for (const auto& [key, vip] : installed_) {
     if (wanted.contains(key)) continue;

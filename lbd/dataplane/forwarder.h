@@ -182,7 +182,8 @@ class Forwarder {
   Clock clock_;
   MappedArray vips_map_, wide_vips_map_, port_rules_map_, ring_map_, ring_next_map_, refused_map_,
       flows_map_, reals_map_, hops_map_, id_configs_map_, server_ids_map_, counters_map_,
-      verdicts_map_, policies_map_, policy_counts_map_, source_buckets_map_;
+      verdicts_map_, policies_map_, policy_counts_map_, source_buckets_map_, icmp_due_map_,
+      scratch_map_;
   PrefixMap scopes_map_, sources_map_;
   Program program_;
   std::unique_ptr<VipIndex> vip_index_;

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -99,8 +100,15 @@ StatusOr<Program> Program::Load(const lb_config& config, std::span<const MappedA
   for (const MappedArray* table : tables) LB_RETURN_IF_ERROR(UseMap(object, *table));
   for (const PrefixMap* map : prefix_maps) LB_RETURN_IF_ERROR(UseMap(object, *map));
 
+  bpf_map* fragments = bpf_object__find_map_by_name(object, "lb_fragments");
+  if (fragments == nullptr) return Internal("the BPF object has no map lb_fragments");
+  bpf_map__set_max_entries(fragments, std::max<uint32_t>(config.fragments, 1));
+
   bpf_program* xdp = bpf_object__find_program_by_name(object, "lb_xdp");
   if (xdp == nullptr) return Internal("the BPF object has no program lb_xdp");
+  if ((config.stages & LB_STAGE_FRAMES) != 0) {
+    bpf_program__set_flags(xdp, bpf_program__flags(xdp) | BPF_F_XDP_HAS_FRAGS);
+  }
   std::vector<char> log(kVerifierLogBytes);
   bpf_program__set_log_buf(xdp, log.data(), log.size());
   if (const int error = bpf_object__load(object); error != 0) {

@@ -31,6 +31,10 @@ Status VipIndex::Insert(const VipKey& key, const VipEntry& entry) {
   return IsWide(key) ? InsertWide(key, entry) : InsertNarrow(key, entry);
 }
 
+Status VipIndex::InsertTunnel(const IpAddress& address) {
+  return narrow_.Insert(TunnelKey(address), EncodeTunnel(address));
+}
+
 Status VipIndex::InsertNarrow(const VipKey& key, const VipEntry& entry) {
   std::vector<VipTableKey> inserted;
   Status status;

@@ -36,6 +36,8 @@ class VipIndex {
   // source route only by their number. RESOURCE_EXHAUSTED where there is no place; nothing has
   // changed then.
   Status Insert(const model::VipKey& key, const VipEntry& entry);
+  // Adds an address of ours where tunnels end, for good.
+  Status InsertTunnel(const IpAddress& address);
   // Makes these, of all that are inserted, the ones that the rules lead to; all or nothing. To be
   // called once between two calls of EndOfGrace().
   Status Publish(const std::set<model::VipKey>& vips);

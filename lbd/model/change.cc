@@ -41,6 +41,7 @@ class Applier {
     if (change.route_by_id) vip->route_by_id = *change.route_by_id;
     if (change.source_routes) vip->source_routes = *change.source_routes;
     if (change.sources) vip->sources = *change.sources;
+    if (change.fragments) vip->fragments = *change.fragments;
     if (change.slow_start) vip->slow_start = *change.slow_start;
     if (change.reals) vip->reals = *change.reals;
     return OkStatus();

@@ -34,6 +34,7 @@ struct UpdateVip {
   std::optional<RouteById> route_by_id;
   std::optional<SourcePolicy> sources;
   std::optional<std::vector<SourceRoute>> source_routes;
+  std::optional<Fragments> fragments;
   std::optional<uint32_t> slow_start;
   std::optional<std::vector<Real>> reals;
 };

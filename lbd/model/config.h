@@ -28,6 +28,32 @@ enum class FlowHash : uint8_t {
 
 std::string_view ToString(FlowHash hash);  // "siphash", "fast"
 
+// Packets beyond plain TCP and UDP that are balanced.
+struct PacketOptions {
+  bool vlan = true;             // with up to two VLAN tags
+  bool ipv6_extensions = true;  // behind IPv6 extension headers
+  // In frames of several buffers (xdp.frags); empty: where the MTU of an interface asks for it.
+  std::optional<bool> multi_buffer;
+
+  bool operator==(const PacketOptions&) const = default;
+};
+
+struct IcmpOptions {
+  bool echo = true;                    // pings to VIPs are answered
+  bool errors = true;                  // errors about a flow go to its real
+  uint32_t too_big_per_second = 1000;  // "packet too big" to clients at most; 0: none
+
+  bool operator==(const IcmpOptions&) const = default;
+};
+
+// Tunnels that end on the load balancer: what is inside is balanced as if it had come plain.
+struct DecapOptions {
+  std::vector<IpAddress> addresses;  // of this host; empty: none end here
+  std::optional<uint16_t> gue_port;  // empty: IPIP only
+
+  bool operator==(const DecapOptions&) const = default;
+};
+
 // What holds for every VIP. A change of any of these loads a new program beside the old one and
 // switches to it in one step.
 struct Settings {
@@ -38,6 +64,9 @@ struct Settings {
   IpPrefix outer_source_v6;
   uint16_t gue_port = 6080;  // UDP port of reals with encap gue
   FlowHash flow_hash = FlowHash::kSipHash;
+  PacketOptions packets;
+  IcmpOptions icmp;
+  DecapOptions decap;
   HashKey hash_key;  // secret of the flow hash; the same on every load balancer of a fleet
   Limits limits;
 

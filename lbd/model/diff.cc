@@ -30,6 +30,18 @@ std::string Text(const RateLimit& limit) {
              : fmt::format("{}/s, burst {}", limit.per_second, limit.effective_burst());
 }
 
+std::string BoolText(const std::optional<bool>& value) {
+  return value ? fmt::format("{}", *value) : "auto";
+}
+
+std::string DecapText(const DecapOptions& decap) {
+  std::string text = decap.addresses.empty() ? "none" : "";
+  for (const IpAddress& address : decap.addresses) {
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", address.ToString());
+  }
+  return decap.gue_port ? fmt::format("{} (GUE on port {})", text, *decap.gue_port) : text;
+}
+
 class Differ {
  public:
   void Settings(const model::Settings& a, const model::Settings& b) {
@@ -41,6 +53,14 @@ class Differ {
     Field("encap.source_v6", a.outer_source_v6.ToString(), b.outer_source_v6.ToString());
     Field("encap.gue_port", a.gue_port, b.gue_port);
     Field("flow_hash", ToString(a.flow_hash), ToString(b.flow_hash));
+    Field("packets.vlan", a.packets.vlan, b.packets.vlan);
+    Field("packets.ipv6_extensions", a.packets.ipv6_extensions, b.packets.ipv6_extensions);
+    Field("packets.multi_buffer", BoolText(a.packets.multi_buffer),
+          BoolText(b.packets.multi_buffer));
+    Field("icmp.echo", a.icmp.echo, b.icmp.echo);
+    Field("icmp.errors", a.icmp.errors, b.icmp.errors);
+    Field("icmp.too_big_per_second", a.icmp.too_big_per_second, b.icmp.too_big_per_second);
+    Field("decap", DecapText(a.decap), DecapText(b.decap));
     if (a.hash_key != b.hash_key) lines_.emplace_back("~ hash_key");
     Field("limits.vips", a.limits.vips, b.limits.vips);
     Field("limits.reals", a.limits.reals, b.limits.reals);
@@ -48,6 +68,7 @@ class Differ {
     Field("limits.flows", a.limits.flows, b.limits.flows);
     Field("limits.source_prefixes", a.limits.source_prefixes, b.limits.source_prefixes);
     Field("limits.sources", a.limits.sources, b.limits.sources);
+    Field("limits.fragments", a.limits.fragments, b.limits.fragments);
   }
 
   void Vip(const model::Vip& a, const model::Vip& b) {
@@ -85,6 +106,7 @@ class Differ {
                                      route.name, route.sources.size(), route.reals.size()));
       }
     }
+    Field(name + ": fragments", ToString(a.fragments), ToString(b.fragments));
     Field(name + ": slow_start_seconds", a.slow_start, b.slow_start);
     for (const Real& real : a.reals) {
       const Real* after = b.FindReal(real.address);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace lb::model {
@@ -22,6 +23,10 @@ inline constexpr uint32_t kMaxWindow = 86400;
 inline constexpr uint32_t kMinIdle = 35;
 inline constexpr uint32_t kMaxIdle = 4200;  // the age of a flow is kept in 8 bits
 inline constexpr uint32_t kMaxSlowStart = 3600;
+inline constexpr uint32_t kMinFragments = 256;
+inline constexpr uint32_t kMaxFragments = 1 << 20;
+inline constexpr uint32_t kMaxTooBigPerSecond = 1'000'000;
+inline constexpr size_t kMaxTunnels = 16;
 inline constexpr uint32_t kMaxDrain = 604800;
 
 // What the BPF maps are sized for.
@@ -32,6 +37,7 @@ struct Limits {
   uint32_t flows = 1 << 20;            // 2^10..2^25; tracked flows of all VIPs together
   uint32_t source_prefixes = 1 << 16;  // 1..2^20; on lists of sources of all VIPs together
   uint32_t sources = 1 << 16;          // 2^10..2^24; whose rates are known at once
+  uint32_t fragments = 8192;           // 0, 256..2^20; fragmented packets at the same time; 0: none
 
   bool operator==(const Limits&) const = default;
 };

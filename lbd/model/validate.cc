@@ -28,6 +28,11 @@ uint64_t SlotsOf(const Vip& vip) {
   return bits < kMinRingBits || bits > kMaxRingBits ? 0 : uint64_t{1} << bits;
 }
 
+bool IsUnicast(const IpAddress& address) {
+  return !address.is_unspecified() && !address.is_multicast() && !address.is_loopback() &&
+         !address.is_broadcast();
+}
+
 class Checker {
  public:
   void CheckSettings(const Settings& settings) {
@@ -57,12 +62,58 @@ class Checker {
           fmt::format("must be an IPv6 prefix, got {}", settings.outer_source_v6.ToString()));
     }
     if (settings.gue_port == 0) Add("encap.gue_port", "must be 1..65535, got 0");
+    if (settings.limits.fragments != 0) {
+      CheckRange("limits.fragments", settings.limits.fragments, kMinFragments, kMaxFragments);
+    }
+    CheckRange("icmp.too_big_per_second", settings.icmp.too_big_per_second, 0, kMaxTooBigPerSecond);
+    CheckDecap(settings.decap);
     CheckRange("limits.vips", settings.limits.vips, 1, 65536);
     CheckRange("limits.reals", settings.limits.reals, 64, 1 << 20);
     CheckRange("limits.ring_slots", settings.limits.ring_slots, 1 << 14, 1 << 27);
     CheckRange("limits.flows", settings.limits.flows, kMinFlows, kMaxFlows);
     CheckRange("limits.source_prefixes", settings.limits.source_prefixes, 1, kMaxSourcePrefixes);
     CheckRange("limits.sources", settings.limits.sources, 1 << 10, kMaxSources);
+  }
+
+  void CheckDecap(const DecapOptions& decap) {
+    if (decap.addresses.size() > kMaxTunnels) {
+      Add("decap.addresses",
+          fmt::format("at most {} addresses, got {}", kMaxTunnels, decap.addresses.size()));
+    }
+    std::map<IpAddress, size_t> seen;
+    for (size_t i = 0; i < decap.addresses.size(); ++i) {
+      const IpAddress& address = decap.addresses[i];
+      const std::string path = fmt::format("decap.addresses[{}]", i);
+      if (!IsUnicast(address)) {
+        Add(path,
+            fmt::format("must be a unicast address of this host, got {}", address.ToString()));
+      }
+      if (const auto [it, fresh] = seen.emplace(address, i); !fresh) {
+        Add(path, fmt::format("{} is already decap.addresses[{}]", address.ToString(), it->second));
+      }
+    }
+    if (!decap.gue_port) return;
+    CheckRange("decap.gue_port", *decap.gue_port, 1, 65535);
+    if (decap.addresses.empty()) Add("decap.gue_port", "needs decap.addresses, where tunnels end");
+  }
+
+  // What concerns several VIPs, or VIPs and settings.
+  void CheckFragments(const Config& config) {
+    for (size_t i = 0; i < config.vips.size(); ++i) {
+      const Vip& vip = config.vips[i];
+      const std::string path = fmt::format("vips[{}]", i);
+      if (std::ranges::count(config.settings.decap.addresses, vip.key.address) > 0) {
+        Add(path + ".address", fmt::format("{} is in decap.addresses; a VIP cannot end tunnels",
+                                           vip.key.address.ToString()));
+      }
+      if (vip.fragments != Fragments::kByAddress) continue;
+      if (config.settings.limits.fragments == 0) {
+        Add(path + ".fragments", "needs limits.fragments above 0");
+      }
+      if (vip.key.port != 0) {
+        Add(path + ".fragments", "by_address needs any_port: later fragments have no port");
+      }
+    }
   }
 
   void CheckVip(const Vip& vip, const std::string& path) {
@@ -408,6 +459,7 @@ std::vector<Problem> Validate(const Config& config) {
   }
   checker.CheckOverlaps(config.vips);
   checker.CheckL2(config);
+  checker.CheckFragments(config);
   checker.CheckTotals(config);
   return checker.Take();
 }

@@ -87,6 +87,16 @@ std::string_view ToString(RingScheme scheme) {
   return "?";
 }
 
+std::string_view ToString(Fragments fragments) {
+  switch (fragments) {
+    case Fragments::kFollow:
+      return "follow";
+    case Fragments::kByAddress:
+      return "by_address";
+  }
+  return "?";
+}
+
 std::string_view ToString(Tracking tracking) {
   switch (tracking) {
     case Tracking::kAuto:

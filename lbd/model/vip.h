@@ -92,6 +92,14 @@ struct FlowOptions {
   bool operator==(const FlowOptions&) const = default;
 };
 
+// Where IP fragments go.
+enum class Fragments : uint8_t {
+  kFollow,     // later ones follow the first one, which has to come first
+  kByAddress,  // all by the client's address alone, in any order
+};
+
+std::string_view ToString(Fragments fragments);  // "follow", "by_address"
+
 struct Vip {
   VipKey key;
   std::string name;  // a label for people; may be empty
@@ -101,6 +109,7 @@ struct Vip {
   FlowOptions flows;
   RouteById route_by_id;
   SourcePolicy sources;
+  Fragments fragments = Fragments::kFollow;
   uint32_t slow_start = 0;  // seconds in which a real that comes back gets its full weight
   std::vector<Real> reals;  // no address twice
   std::vector<SourceRoute> source_routes;

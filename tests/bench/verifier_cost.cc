@@ -25,6 +25,11 @@ std::vector<Row> Rows() {
           {"echo", LB_STAGE_ECHO},
           {"vlan", LB_STAGE_VLAN},
           {"extensions", LB_STAGE_EXTENSIONS},
+          {"fragments", LB_STAGE_FRAGMENTS},
+          {"errors", LB_STAGE_ERRORS},
+          {"too big", LB_STAGE_TOO_BIG},
+          {"decap", LB_STAGE_DECAP},
+          {"frames", LB_STAGE_FRAMES},
           {"all stages", ~0u},
           {"wide VIPs", 0, LB_FEATURE_WIDE_VIPS},
           {"hash fields", 0, LB_FEATURE_HASH_FIELDS},
@@ -49,9 +54,10 @@ int Main() {
   fmt::print("{:<14}{:>12}{:>14}{:>14}{:>8}\n", "", "processed", "instructions", "machine code",
              "ms");
   for (const Row& row : Rows()) {
-    auto config = dataplane::EncodeConfig(settings, sizes, 0);
+    auto config = dataplane::EncodeConfig(settings, sizes, 0, row.features);
     config.stages = row.stages;
     config.features = row.features;
+    config.decap_port_be = 0xc017;
     const auto start = std::chrono::steady_clock::now();
     const auto program =
         dataplane::Program::Load(config, (*forwarder)->maps(), (*forwarder)->prefix_maps());

@@ -50,7 +50,9 @@ uint64_t ForwardedOf(Balancer& balancer) { return balancer.forwarder().ReadVerdi
 IpHeader ToVip() { return {.source = kClient4, .destination = kVip4}; }
 
 TEST(CountersTest, EveryVerdictIsCountedOncePerPacket) {
-  Balancer balancer({}, LB_FEATURES);
+  model::Settings settings;
+  settings.decap.addresses = {kHost4};
+  Balancer balancer(settings, LB_FEATURES);
   dataplane::Service closed = MakeService({kVip4, 8001, model::Protocol::kTcp}, {Real4(1)});
   closed.vip.sources.deny = {IpPrefix::Parse("0.0.0.0/0").value()};
   dataplane::Service near = MakeService({kVip4, 8002, model::Protocol::kTcp}, {Real4(3)});
@@ -74,11 +76,17 @@ TEST(CountersTest, EveryVerdictIsCountedOncePerPacket) {
   frames[LB_EXTENSIONS] = Ethernet(
       {}, Ip({.source = kClient6, .destination = kVip6}, Extension(kHopByHop, Tcp({}), 256)));
   header = ToVip();
-  header.fragment = 0x2000;
+  header.fragment = 0x0001;
   frames[LB_FRAGMENT] = Ethernet({}, Ip(header, Tcp({})));
   frames[LB_NO_REAL] = Ethernet({}, Ip(ToVip(), Tcp({.destination = kEmpty.port})));
   frames[LB_NO_NEXT_HOP] = Ethernet({}, Ip(ToVip(), Tcp({.destination = kUnreachable.port})));
-  frames[LB_TOO_BIG] = Ethernet({}, Ip(ToVip(), Tcp({}, std::string(1441, 'x'))));
+  const Segment long_packet = Tcp({}, std::string(1441, 'x'));
+  frames[LB_TOO_BIG_REPLY] = Ethernet({}, Ip(ToVip(), long_packet));
+  header = ToVip();
+  header.source = Address("0.0.0.0");
+  frames[LB_TOO_BIG] = Ethernet({}, Ip(header, long_packet));
+  frames[LB_TTL_EXPIRED] =
+      Ethernet({}, Ip({.source = kClient4, .destination = kHost4, .ttl = 1}, Ip(ToVip(), Tcp({}))));
   frames[LB_ENCAP_FAILED] = web;  // and no headroom
   frames[LB_SOURCE_DENIED] = Ethernet({}, Ip(ToVip(), Tcp({.destination = 8001})));
   frames[LB_L2_LOOP] = Ethernet({.source = kGatewayMac}, Ip(ToVip(), Tcp({.destination = 8002})));

@@ -33,6 +33,12 @@ const std::vector<Feature> kFeatures = {
     {"echo", "stages", [](lb_config& config) { config.stages |= LB_STAGE_ECHO; }},
     {"vlan", "stages", [](lb_config& config) { config.stages |= LB_STAGE_VLAN; }},
     {"extensions", "stages", [](lb_config& config) { config.stages |= LB_STAGE_EXTENSIONS; }},
+    {"fragments", "stages", [](lb_config& config) { config.stages |= LB_STAGE_FRAGMENTS; }},
+    {"errors", "stages", [](lb_config& config) { config.stages |= LB_STAGE_ERRORS; }},
+    {"too_big", "stages", [](lb_config& config) { config.stages |= LB_STAGE_TOO_BIG; }},
+    {"frames", "stages", [](lb_config& config) { config.stages |= LB_STAGE_FRAMES; }},
+    {"decap", "stages", [](lb_config& config) { config.stages |= LB_STAGE_DECAP; }},
+    {"decap_gue", "decap_port_be", [](lb_config& config) { config.decap_port_be = 0xc017; }},
     {"wide_vips", "features", [](lb_config& config) { config.features |= LB_FEATURE_WIDE_VIPS; }},
     {"hash_fields", "features",
      [](lb_config& config) { config.features |= LB_FEATURE_HASH_FIELDS; }},
@@ -59,14 +65,15 @@ lb_config PlainConfig() {
 
 // The other fields: sizes and values, under which the program is the same code.
 const std::set<std::string> kValues = {
-    "vip_mask",       "real_mask",           "ring_mask",
-    "next_hop_mask",  "counter_mask",        "cpu_mask",
-    "verdict_mask",   "real_bits",           "vip_hash_key",
-    "source_v4",      "source_v6",           "source_v4_hash_mask",
-    "flow_mask",      "source_v6_hash_mask", "abi_version",
-    "id_config_mask", "server_id_mask",      "wide_vip_mask",
-    "port_rule_mask", "gue_port_be",         "reserved",
-    "policy_mask",    "policy_count_mask",   "source_bucket_mask"};
+    "vip_mask",          "real_mask",           "ring_mask",
+    "next_hop_mask",     "counter_mask",        "cpu_mask",
+    "verdict_mask",      "real_bits",           "vip_hash_key",
+    "source_v4",         "source_v6",           "source_v4_hash_mask",
+    "flow_mask",         "source_v6_hash_mask", "abi_version",
+    "id_config_mask",    "server_id_mask",      "wide_vip_mask",
+    "port_rule_mask",    "gue_port_be",         "fragments",
+    "icmp_interval",     "policy_mask",         "policy_count_mask",
+    "source_bucket_mask"};
 
 using Combination = uint64_t;  // bit i: kFeatures[i] is on
 

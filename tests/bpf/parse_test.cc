@@ -146,9 +146,9 @@ std::vector<Lie> LiesOfIpv4() {
       {"length one too short for TCP", {.length = 39}, LB_TRUNCATED},
       {"length one beyond the frame", {.length = 41}, LB_BAD_LENGTH},
       {"length 65535", {.length = 65535}, LB_BAD_LENGTH},
-      {"first fragment", {.fragment = 0x2000}, LB_FRAGMENT},
-      {"later fragment", {.fragment = 0x2001}, LB_FRAGMENT},
-      {"last fragment", {.fragment = 0x1fff}, LB_FRAGMENT},
+      {"first fragment", {.fragment = 0x2000}, LB_FORWARD},
+      {"later fragment", {.id = 1, .fragment = 0x2001}, LB_FRAGMENT},
+      {"last fragment", {.id = 1, .fragment = 0x1fff}, LB_FRAGMENT},
       {"reserved flag", {.fragment = 0x8000}, LB_FORWARD},
       {"no flags", {.fragment = 0}, LB_FORWARD},
   };
@@ -186,7 +186,7 @@ TEST_F(ParseTest, OptionsToAnAddressThatIsNoVipPassUntouched) {
 
 TEST_F(ParseTest, FragmentsOfIpv6AreKnown) {
   // Next header, reserved, offset and M flag, identification.
-  const std::string_view fragment_header("\x06\x00\x00\x01\x12\x34\x56\x78", 8);
+  const std::string_view fragment_header("\x06\x00\x00\x08\x12\x34\x56\x78", 8);
   const Segment fragment = Opaque(44, std::string(fragment_header) + std::string(20, 'x'));
   EXPECT_EQ(VerdictOf(Ip({.source = kClient6, .destination = kVip6}, fragment)), LB_FRAGMENT);
   EXPECT_EQ(VerdictOf(Ip({.source = kClient6, .destination = kHost6}, fragment)), LB_NOT_VIP);

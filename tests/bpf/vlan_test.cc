@@ -98,7 +98,7 @@ TEST_F(VlanTest, PacketThatJustFitsTheMtuMayBeTagged) {
     const Segment packet =
         Ip({.source = kClient4, .destination = kVip4}, Tcp({}, std::string(1500 - 60 + more, 'x')));
     EXPECT_EQ(balancer_.Send(Tagged(Ethernet({}, packet), kTags[3])).verdict,
-              more ? LB_TOO_BIG : LB_FORWARD);
+              more ? LB_TOO_BIG_REPLY : LB_FORWARD);
   }
 }
 

@@ -167,6 +167,16 @@ Segment Extension(uint8_t protocol, const Segment& payload, size_t units) {
   return segment;
 }
 
+Segment Fragment6(uint32_t id, uint16_t offset, bool more, const Segment& payload) {
+  Segment segment{.protocol = kFragment};
+  Append8(segment.bytes, payload.protocol);
+  Append8(segment.bytes, 0);
+  Append16(segment.bytes, static_cast<uint16_t>(offset << 3 | more));
+  Append32(segment.bytes, id);
+  Append(segment.bytes, payload.bytes);
+  return segment;
+}
+
 Segment Ip(const IpHeader& header, const Segment& payload) {
   const Bytes bytes = Complete(header, payload);
   return header.destination.is_v4() ? Ipv4(header, bytes, payload.protocol)

@@ -82,6 +82,8 @@ inline constexpr uint8_t kRouting = 43;
 inline constexpr uint8_t kFragment = 44;
 inline constexpr uint8_t kDestinationOptions = 60;
 Segment Extension(uint8_t protocol, const Segment& payload, size_t units = 1);
+// An IPv6 fragment: `offset` in units of 8 bytes.
+Segment Fragment6(uint32_t id, uint16_t offset, bool more, const Segment& payload);
 
 // The defaults are those of the headers that the balancer writes itself. The family is that of the
 // addresses.

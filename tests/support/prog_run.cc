@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace lb::testing {
@@ -11,7 +12,7 @@ StatusOr<ProgRun> RunProgram(const dataplane::Forwarder& forwarder, const Bytes&
                              const ProgRunOptions& options) {
   Bytes in(options.metadata, 0);
   in.insert(in.end(), frame.begin(), frame.end());
-  Bytes out(4096);
+  Bytes out(std::max<size_t>(4096, in.size() + 256));
   xdp_md context{};
   context.data = options.metadata;
   context.data_end = in.size();

@@ -23,6 +23,8 @@
  */
 #define LB_VERDICTS(X)                                                                            \
 	X(FORWARD, forward, TX, "Encapsulated and sent to a real.")                               \
+	X(TOO_BIG_REPLY, too_big_reply, TX,                                                       \
+	  "Longer than the next hop's MTU once encapsulated; the client was told by ICMP.")       \
 	X(ECHO_REPLY, echo_reply, TX,                                                             \
 	  "ICMP echo request to a VIP, answered by the load balancer.")                           \
 	X(NOT_IP, not_ip, PASS, "Neither IPv4 nor IPv6 (ARP, LLDP, ...); the host handles it.")   \
@@ -46,7 +48,10 @@
 	  "The VIP has no usable real: all down, weight 0, or none there.")                       \
 	X(NO_NEXT_HOP, no_next_hop, DROP,                                                         \
 	  "No resolved next hop to the real: route or neighbour missing.")                        \
-	X(TOO_BIG, too_big, DROP, "Longer than the next hop's MTU once encapsulated.")            \
+	X(TOO_BIG, too_big, DROP,                                                                 \
+	  "Longer than the next hop's MTU once encapsulated, and no ICMP message was due.")       \
+	X(TTL_EXPIRED, ttl_expired, DROP,                                                         \
+	  "Came through a tunnel with its TTL used up: load balancers that send in a circle?")    \
 	X(L2_LOOP, l2_loop, DROP,                                                                 \
 	  "To a real with encap l2, but it came from there, or its TTL has run out.")             \
 	X(ENCAP_FAILED, encap_failed, DROP, "The driver left no headroom for the outer header.")
@@ -86,6 +91,10 @@ enum lb_note {
 /* lb_vip.flags */
 #define LB_VIP_USED 1	 /* the entry is valid */
 #define LB_VIP_ADDRESS 2 /* stands for the address itself: port 0, protocol 0, no ring */
+#define LB_VIP_TUNNEL 4	 /* likewise, for an address of ours where tunnels end */
+
+/* lb_vip.options, next to LB_HASH_* */
+#define LB_VIP_FRAGMENTS_BY_ADDRESS 0x8000 /* fragments are hashed by client address alone */
 
 /*
  * Where a VIP's ring and reals are, in one word so that a reader sees both of one generation:
@@ -114,7 +123,7 @@ struct lb_vip {
 	__u16 port_be;	  /* 0 = every port; of a range: the first */
 	__u8 protocol;
 	__u8 flags;
-	__u16 options; /* LB_HASH_* */
+	__u16 options; /* LB_HASH_*, LB_VIP_FRAGMENTS_BY_ADDRESS */
 	__u16 policy;  /* index in lb_policies; 0 = none */
 	__u64 place;
 	__u64 hash_k0; /* SipHash key of this VIP's flows */
@@ -219,10 +228,40 @@ struct lb_counter {
 };
 LB_ASSERT_SIZE(struct lb_counter, 16);
 
+/* lb_fragments: an LRU hash map of the kernel, from the first fragment of a packet to its ports. */
+struct lb_fragment_key {
+	__u32 source[4];
+	__u32 destination[4];
+	__u32 id;	/* as it stands in the packet */
+	__u32 protocol; /* 0 for IPv6, whose later fragments do not know it */
+};
+LB_ASSERT_SIZE(struct lb_fragment_key, 40);
+
+struct lb_fragment {
+	__u32 ports;
+	__u32 protocol;
+	__u64 seen; /* ns of CLOCK_MONOTONIC, coarse */
+};
+LB_ASSERT_SIZE(struct lb_fragment, 16);
+
+/* Seconds after which a first fragment is forgotten: by then reassembly has given up (RFC 8200). */
+#define LB_FRAGMENT_SECONDS 60
+
+/* lb_scratch: [cpu]; memory of the program. */
+struct lb_scratch {
+	__u64 words[16];
+};
+LB_ASSERT_SIZE(struct lb_scratch, 128);
+
 /* lb_config.stages: what is done beyond plain TCP and UDP packets. */
 #define LB_STAGE_ECHO 1	      /* pings to VIPs are answered */
 #define LB_STAGE_VLAN 2	      /* frames with VLAN tags are balanced */
 #define LB_STAGE_EXTENSIONS 4 /* so are packets with IPv6 extension headers */
+#define LB_STAGE_FRAGMENTS 8  /* later fragments follow the first one */
+#define LB_STAGE_ERRORS 16    /* ICMP errors about flows go to the flow's real */
+#define LB_STAGE_TOO_BIG 32   /* ICMP tells clients what does not fit */
+#define LB_STAGE_DECAP 64     /* tunnels that end here: what is inside is balanced */
+#define LB_STAGE_FRAMES 128   /* frames may be spread over several buffers (xdp.frags) */
 
 /* lb_config.features: what some VIP or real needs; the rest is not in the program. */
 #define LB_FEATURE_WIDE_VIPS 1	 /* prefixes and port ranges */
@@ -306,12 +345,14 @@ struct lb_config {
 	__u32 wide_vip_mask;
 	__u32 port_rule_mask;
 	__u16 gue_port_be;
-	__u16 reserved;
+	__u16 decap_port_be; /* UDP port of GUE tunnels that end here; 0 = none */
 	__u32 policy_mask;
 	__u32 policy_count_mask;
 	__u32 source_bucket_mask;
+	__u32 fragments;     /* entries of lb_fragments */
+	__u32 icmp_interval; /* ns between two ICMP messages of ours, in the long run */
 };
-LB_ASSERT_SIZE(struct lb_config, 120);
+LB_ASSERT_SIZE(struct lb_config, 128);
 
 /* A VIP's hash in lb_vips, and where its entry `choice` (0 or 1) may be, before masking. */
 LB_INLINE __u64 lb_vip_hash(__u64 key, const __u32 *address, __u16 port_be, __u8 protocol)

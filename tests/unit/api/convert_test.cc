@@ -156,6 +156,15 @@ TEST(ConvertTest, AnyConfigurationSurvivesTheRoundTrip) {
     if (below(2)) config.settings.next_hop_mac = MacAddress({2, 0, 0, 0, 0, 1});
     config.settings.gue_port = static_cast<uint16_t>(1 + below(65535));
     config.settings.limits.flows = 1u << (10 + below(10));
+    config.settings.limits.fragments = 256 + below(1000);
+    config.settings.packets = {.vlan = below(2) != 0, .ipv6_extensions = below(2) != 0};
+    if (below(2)) config.settings.packets.multi_buffer = below(2) != 0;
+    config.settings.icmp = {
+        .echo = below(2) != 0, .errors = below(2) != 0, .too_big_per_second = below(1000)};
+    if (below(2)) config.settings.decap.addresses = {IpAddress::Parse("10.9.0.1").value()};
+    if (!config.settings.decap.addresses.empty()) {
+      config.settings.decap.gue_port = static_cast<uint16_t>(1 + below(65535));
+    }
     for (uint32_t i = 0; i < below(4); ++i) {
       model::Vip vip;
       const std::string key = std::to_string(i);
@@ -181,6 +190,7 @@ TEST(ConvertTest, AnyConfigurationSurvivesTheRoundTrip) {
       if (below(2)) vip.flows.idle = 35 + below(4000);
       if (below(2)) vip.flows.entries = 64 + below(1 << 20);
       vip.slow_start = below(3600);
+      if (vip.key.port == 0) vip.fragments = static_cast<model::Fragments>(below(2));
       const bool by_id = below(2) != 0;
       if (by_id && vip.key.protocol == model::Protocol::kTcp) vip.route_by_id.tcp_option = true;
       if (by_id && vip.key.protocol == model::Protocol::kUdp) {
@@ -236,7 +246,9 @@ TEST(ConvertTest, AMaskWithAnUnknownFieldIsRefused) {
   EXPECT_EQ(change.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(
       std::string(Message(change.status())),
-      HasSubstr("update_mask: no field \"colour\" can be updated; there are flows, hash, name"));
+      HasSubstr(
+          "update_mask: no field \"colour\" can be updated; there are flows, fragments, hash, "
+          "name"));
 }
 
 }  // namespace

@@ -50,6 +50,56 @@ TEST(ValidateTest, FindsNothingInAGoodConfiguration) {
   EXPECT_THAT(Problems(Config()), IsEmpty());
 }
 
+TEST(ValidateTest, TunnelsEndAtUnicastAddressesThatAreNoVips) {
+  EXPECT_THAT(
+      After([](Config& c) {
+        c.settings.decap = {.addresses = {Ip("192.0.2.9"), Ip("2001:db8::9")}, .gue_port = 6080};
+      }),
+      IsEmpty());
+  EXPECT_THAT(
+      After([](Config& c) {
+        c.settings.decap.addresses = {Ip("224.0.0.1"), Ip("192.0.2.1"), Ip("192.0.2.1")};
+      }),
+      ElementsAre("decap.addresses[0]: must be a unicast address of this host, got 224.0.0.1",
+                  "decap.addresses[2]: 192.0.2.1 is already decap.addresses[1]",
+                  "vips[0].address: 192.0.2.1 is in decap.addresses; a VIP cannot end tunnels"));
+  EXPECT_THAT(After([](Config& c) { c.settings.decap.gue_port = 6080; }),
+              ElementsAre("decap.gue_port: needs decap.addresses, where tunnels end"));
+  EXPECT_THAT(After([](Config& c) {
+                for (int i = 1; i <= 17; ++i) {
+                  c.settings.decap.addresses.push_back(Ip(fmt::format("10.9.0.{}", i)));
+                }
+              }),
+              ElementsAre("decap.addresses: at most 16 addresses, got 17"));
+}
+
+TEST(ValidateTest, FragmentsByAddressNeedAVipOfEveryPort) {
+  const auto by_address = [](Config& c) {
+    c.vips = {VipOf("192.0.2.1:any/tcp"), VipOf("192.0.2.1:any/udp")};
+    for (Vip& vip : c.vips) vip.fragments = Fragments::kByAddress;
+  };
+  EXPECT_THAT(After(by_address), IsEmpty());
+  EXPECT_THAT(
+      After([&](Config& c) {
+        by_address(c);
+        c.vips[1].key.port = 53;
+      }),
+      ElementsAre("vips[1].fragments: by_address needs any_port: later fragments have no port"));
+  EXPECT_THAT(After([&](Config& c) {
+                by_address(c);
+                c.vips.resize(1);
+                c.settings.limits.fragments = 0;
+              }),
+              ElementsAre("vips[0].fragments: needs limits.fragments above 0"));
+}
+
+TEST(ValidateTest, RangesOfFragmentsAndMessagesAreChecked) {
+  EXPECT_THAT(After([](Config& c) { c.settings.limits.fragments = 255; }),
+              ElementsAre("limits.fragments: must be 256..1048576, got 255"));
+  EXPECT_THAT(After([](Config& c) { c.settings.icmp.too_big_per_second = 1'000'001; }),
+              ElementsAre("icmp.too_big_per_second: must be 0..1000000, got 1000001"));
+}
+
 TEST(ValidateTest, InterfaceNamesFitTheKernel) {
   EXPECT_THAT(After([](Config& c) { c.settings.interfaces = {std::string(15, 'e')}; }), IsEmpty());
   EXPECT_THAT(After([](Config& c) {
