@@ -10,7 +10,7 @@ PORT = 5201
 SECONDS = 2
 
 
-def _run(address, real_attribute, flags):
+def run_iperf3(address, real_attribute, flags):
     with new_lab(reals=1) as lab:
         (real,) = lab.reals
         start_agent(real)
@@ -31,7 +31,7 @@ def _run(address, real_attribute, flags):
 def _tcp(address, real_attribute):
     figures = {}
     for way, flags in (("up", []), ("down", ["-R"])):
-        end = _run(address, real_attribute, flags)
+        end = run_iperf3(address, real_attribute, flags)
         mbit = end["sum_received"]["bits_per_second"] / 1e6
         expect(mbit > 50, f"{way}: only {mbit:.1f} Mbit/s arrived")
         figures[f"{way}_mbit"] = f"{mbit:.0f}"
@@ -42,7 +42,7 @@ def _tcp(address, real_attribute):
 def _udp(address, real_attribute):
     # 1400 bytes: with 1448 and IPv6 the inner packet would be the longest that fits.
     # 10 Mbit/s: iperf3's socket overruns when its process does not run for 20 ms at 50 Mbit/s.
-    end = _run(address, real_attribute, ["-u", "-b", "10M", "-l", "1400"])["sum"]
+    end = run_iperf3(address, real_attribute, ["-u", "-b", "10M", "-l", "1400"])["sum"]
     expect(end["packets"] > 1000, f"only {end['packets']} datagrams")
     expect(end["lost_packets"] <= end["packets"] * 0.01,
            f"{end['lost_packets']} of {end['packets']} datagrams lost")
