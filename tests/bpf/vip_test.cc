@@ -158,8 +158,9 @@ TEST(VipTest, RemovedVipTakesItsAddressOnlyWithTheLastOfIt) {
   Balancer balancer;
   const auto tcp = MakeService({kVip4, 80, model::Protocol::kTcp}, {Real4(1)});
   const auto udp = MakeService({kVip4, 80, model::Protocol::kUdp}, {Real4(1)});
+  // A later fragment whose first was not seen: all that is known of it is the address.
   const Bytes fragment =
-      Ethernet({}, Ip({.source = kClient4, .destination = kVip4, .fragment = 0x2000}, Tcp({})));
+      Ethernet({}, Ip({.source = kClient4, .destination = kVip4, .fragment = 0x2001}, Tcp({})));
   balancer.Serve({tcp, udp});
   EXPECT_EQ(balancer.Send(fragment).verdict, LB_FRAGMENT);
   balancer.Serve({udp});
