@@ -76,7 +76,7 @@ def _wait_listening(node, process, port):
     def listening():
         process.require_alive()
         return node.run(["ss", "-Hltn", f"sport = :{port}"]).stdout
-    wait_until(listening, 5, f"{process.name} listens on port {port}")
+    wait_until(listening, 20, f"{process.name} listens on port {port}")
 
 
 def start_agent(node, vips=(VIP4, VIP6), flags=()):

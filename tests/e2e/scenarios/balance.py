@@ -62,7 +62,7 @@ def one_real():
             capture = lab.router.start(f"tcpdump-{real.name}", [
                 "tcpdump", "-i", f"to-{real.name}", "-s", "128", "-U", "-B", "16384",
                 "--immediate-mode", "-Z", "root", "-w", captures[real.name], "ip proto 4"])
-            wait_until(lambda tool=capture: "listening on" in tool.output(), 5, "tcpdump starts")
+            wait_until(lambda tool=capture: "listening on" in tool.output(), 20, "tcpdump starts")
             processes.append(capture)
         body = lab.dir / "body"
         body.write_bytes(bytes(upload_kib << 10))

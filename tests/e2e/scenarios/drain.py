@@ -34,7 +34,7 @@ def _start_download(lab, rate):
     download = lab.client.start(f"download-{rate}", [
         "curl", "-sS", "--limit-rate", rate, "-o", "/dev/null",
         "-w", "%{http_code} %{size_download}", url(VIP4, "/big")])
-    wait_until(lambda: _packets(lab) != before, 5, "the download has begun")
+    wait_until(lambda: _packets(lab) != before, 20, "the download has begun")
     after = _packets(lab)
     address = max(after, key=lambda real: after[real] - before[real])
     return download, next(real for real in lab.reals if real.ip4 == address)
@@ -49,7 +49,7 @@ def drain():
         waiting = lab.lb.start("drain", [
             binary("lbctl"), "--server", f"unix:{socket_path(lab)}",
             "real", "drain", KEY, real.ip4, "--wait", "-o", "json"])
-        wait_until(lambda: _reals(lab)[real.ip4]["slots"] == 0, 5, "the real is draining")
+        wait_until(lambda: _reals(lab)[real.ip4]["slots"] == 0, 20, "the real is draining")
         result = expect_served(lab, VIP4)
         expect(real.name not in result.answers, f"a draining real answered: {result.answers}")
         impatient = lbctl(lab, "real", "drain", KEY, real.ip4, "--wait", "--wait-timeout", WINDOW + 3,

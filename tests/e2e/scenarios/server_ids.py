@@ -45,7 +45,7 @@ def _cgroups(lab, nodes):
         for path in paths.values():
             for pid in (path / "cgroup.procs").read_text().split():
                 os.kill(int(pid), signal.SIGKILL)
-            wait_until(lambda where=path: not (where / "cgroup.procs").read_text(), 5, "processes end")
+            wait_until(lambda where=path: not (where / "cgroup.procs").read_text(), 20, "processes end")
             path.rmdir()
 
 
@@ -54,7 +54,7 @@ def _in_cgroup(path, argv):
 
 
 def _start_transfers(lab, name, cgroup, connections):
-    argv = [TOOLS / "transfers.py", VIP4, PORT, connections, 2]
+    argv = [TOOLS / "transfers.py", VIP4, PORT, connections, 2, 60]
     process = lab.client.start(name, _in_cgroup(cgroup, argv))
     wait_until(lambda: "ready" in process.output(), 30, "all transfers are connected")
     return process
@@ -88,11 +88,11 @@ def tcp_server_id():
         client_agent = lab.client.start("lbagent-client", [
             binary("lbagent"), "--echo_server_ids", "--cgroup", cgroups["client"],
             "--bpffs", agent_pins(lab.client)])
-        wait_until(lambda: "repeating" in client_agent.output(), 10, "lbagent on the client")
+        wait_until(lambda: "repeating" in client_agent.output(), 20, "lbagent on the client")
         capture = lab.dir / "client.pcap"
         tcpdump = lab.client.start("tcpdump", ["tcpdump", "-i", "eth0", "-U", "-w", capture,
                                                f"tcp and dst host {VIP4}"])
-        wait_until(lambda: "listening" in tcpdump.output(), 5, "tcpdump listens")
+        wait_until(lambda: "listening" in tcpdump.output(), 20, "tcpdump listens")
 
         named = _start_transfers(lab, "named", cgroups["client"], CONNECTIONS)
         time.sleep(2)
@@ -154,7 +154,7 @@ def quic_server_id():
         for real in lab.reals:
             start_agent(real)
             server = real.start(f"udp-{real.name}", ["python3", "-c", UDP_SERVER, VIP4, real.name])
-            wait_until(lambda process=server: "bound" in process.output(), 5, "the server is bound")
+            wait_until(lambda process=server: "bound" in process.output(), 20, "the server is bound")
         initial = "c0 00000001 08 0123456789abcdef 08 0123456789abcdef" + "00" * 40
         expect(len(_ask(lab, initial)) == 3, "Initials are not spread over the reals")
 

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps many transfers to an echo server going, busy ones and idle ones, and checks every byte.
 
-Usage: transfers.py ADDRESS PORT CONNECTIONS MAX_IDLE
+Usage: transfers.py ADDRESS PORT CONNECTIONS MAX_IDLE WINDOW
 
 A transfer lasts 8 to 25 seconds; then another takes its place. One in four is busy (a message every
 0.2 to 0.4 s), the others are silent for up to MAX_IDLE seconds. Prints "ready" when all are
-connected. After SIGTERM it ends them, and prints {"transfers", "broken", "bytes", "slowest_ms",
-"errors"} as JSON. A transfer is broken by any error, by an answer that takes over 15 s, and by
-bytes that are not those that were sent.
+connected. After SIGTERM it ends them, and prints {"transfers", "broken", "too_silent", "bytes",
+"slowest_ms", "errors"} as JSON. A transfer is broken by any error, by an answer that takes over
+15 s, and by bytes that are not those that were sent; but too_silent where it had been silent for
+WINDOW seconds, because the machine was busy: the load balancer promises nothing for it.
 """
 
 import asyncio
@@ -26,24 +27,40 @@ PATIENCE = 15
 
 
 class Totals:
-    transfers = broken = bytes = 0
+    transfers = broken = too_silent = bytes = 0
     slowest = 0.0
     errors = collections.Counter()
 
 
-async def transfer(address, port, max_idle, stop, connected):
+class Silence:
+    """The longest time between two moments at which a transfer sent or received."""
+
+    def __init__(self):
+        self.last = time.monotonic()
+        self.longest = 0.0
+
+    def broken(self):
+        now = time.monotonic()
+        self.longest = max(self.longest, now - self.last)
+        self.last = now
+
+
+async def transfer(address, port, max_idle, stop, connected, silence):
     busy = random.random() < 0.25
     end = time.monotonic() + random.uniform(8, 25)
     sent, received = hashlib.sha256(), hashlib.sha256()
     reader, writer = await asyncio.wait_for(asyncio.open_connection(address, port), PATIENCE)
+    silence.broken()
     connected()
     try:
         while time.monotonic() < end and not stop.is_set():
             message = os.urandom(random.randint(50, 2000))
             sent.update(message)
             asked = time.monotonic()
+            silence.broken()
             writer.write(message)
             answer = await asyncio.wait_for(reader.readexactly(len(message)), PATIENCE)
+            silence.broken()
             received.update(answer)
             Totals.bytes += len(message)
             Totals.slowest = max(Totals.slowest, time.monotonic() - asked)
@@ -52,6 +69,7 @@ async def transfer(address, port, max_idle, stop, connected):
                 await asyncio.wait_for(stop.wait(), min(pause, max(0, end - time.monotonic())))
             except asyncio.TimeoutError:
                 pass
+        silence.broken()
         writer.write_eof()
         if await asyncio.wait_for(reader.read(), PATIENCE):
             raise ValueError("bytes that nobody sent")
@@ -61,18 +79,22 @@ async def transfer(address, port, max_idle, stop, connected):
         writer.close()
 
 
-async def keep_going(address, port, max_idle, stop, connected):
+async def keep_going(address, port, max_idle, window, stop, connected):
     while not stop.is_set():
         Totals.transfers += 1
+        silence = Silence()
         try:
-            await transfer(address, port, max_idle, stop, connected)
+            await transfer(address, port, max_idle, stop, connected, silence)
         except (OSError, ValueError, EOFError, asyncio.TimeoutError) as error:
-            Totals.broken += 1
+            if silence.longest < window:
+                Totals.broken += 1
+            else:
+                Totals.too_silent += 1
             Totals.errors[repr(error)] += 1
             await asyncio.sleep(0.5)
 
 
-async def main(address, port, connections, max_idle):
+async def main(address, port, connections, max_idle, window):
     resource.setrlimit(resource.RLIMIT_NOFILE, (16384, 16384))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -86,13 +108,15 @@ async def main(address, port, connections, max_idle):
             if len(up) == connections and "ready" not in said:
                 said.add("ready")
                 print("ready", flush=True)
-        await keep_going(address, port, max_idle, stop, connected)
+        await keep_going(address, port, max_idle, window, stop, connected)
 
     said = set()
     await asyncio.gather(*(one(number) for number in range(connections)))
     print(json.dumps({"transfers": Totals.transfers, "broken": Totals.broken,
-                      "bytes": Totals.bytes, "slowest_ms": round(Totals.slowest * 1000),
+                      "too_silent": Totals.too_silent, "bytes": Totals.bytes,
+                      "slowest_ms": round(Totals.slowest * 1000),
                       "errors": dict(Totals.errors.most_common(5))}))
 
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]),
+                 float(sys.argv[5])))
