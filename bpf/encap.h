@@ -91,7 +91,7 @@ static __always_inline __u8 encap_protocol(const struct encap_real *real, int in
 static __always_inline void *encap_make_room(struct packet *p, const struct lb_next_hop *hop,
 					     __u16 ethertype, __u32 ip_length, __u32 shim)
 {
-	void *ip = packet_make_room(p, hop->destination, hop->source, ethertype, ip_length + shim);
+	void *ip = packet_make_room(p, hop->destination, ethertype, ip_length + shim);
 
 	if (!(lb_config.features & (LB_FEATURE_GUE | LB_FEATURE_GRE)))
 		return ip;
@@ -190,7 +190,7 @@ static __always_inline enum lb_verdict encap_l2(struct packet *p, const struct l
 		return LB_ENCAP_FAILED;
 	if (p->ttl <= 1 || encap_same_mac(eth->h_source, hop->destination))
 		return LB_L2_LOOP;
-	ip6 = packet_make_room(p, hop->destination, hop->source, p->v6 ? ETH_P_IPV6 : ETH_P_IP, 0);
+	ip6 = packet_make_room(p, hop->destination, p->v6 ? ETH_P_IPV6 : ETH_P_IP, 0);
 	ip = (void *)ip6;
 	if (!ip6)
 		return LB_ENCAP_FAILED;

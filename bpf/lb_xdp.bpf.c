@@ -21,8 +21,8 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 	const struct lb_real *reals = lb_table(lb_reals);
 	const struct lb_vip *group;
 	enum lb_verdict verdict;
+	__u32 index;
 	__u64 hash;
-	int index;
 
 	if (!vip)
 		return LB_NOT_VIP;
@@ -36,7 +36,7 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 		       ? ring_hash_fields(vip->hash_k0, vip->hash_k1, p->source, 0, p->v6)
 		       : ring_hash(vip, p);
 	index = ring_real(vip, hash, p, named_real(vip, p));
-	if (index < 0)
+	if (!index)
 		return LB_NO_REAL;
 	verdict = encap(p, &reals[index & lb_config.real_mask], lb_outer_hash(hash));
 	if (verdict == LB_FORWARD)

@@ -87,12 +87,20 @@ static __always_inline __u32 packet_length(const struct packet *p)
 	return p->ctx->data_end - p->ctx->data;
 }
 
+/* Destination and source MAC address as a frame begins with them: two words, not twelve bytes. */
+static __always_inline void packet_copy_macs(void *to, const void *from)
+{
+	*(__u64 *)to = *(const __u64 *)from;
+	*(__u32 *)(to + 8) = *(const __u32 *)(from + 8);
+}
+
 /*
  * Makes the frame start so that `outer` bytes lie between its Ethernet header, written here with
- * the tags that it had, and the IP packet. Returns these bytes, or NULL where there is no room.
+ * the tags that it had, and the IP packet. `macs`: destination and source. Returns these bytes, or
+ * NULL where there is no room.
  */
-static __always_inline void *packet_make_room(struct packet *p, const __u8 *destination,
-					      const __u8 *source, __u16 ethertype, __u32 outer)
+static __always_inline void *packet_make_room(struct packet *p, const void *macs, __u16 ethertype,
+					      __u32 outer)
 {
 	int tagged = p->l2_length > sizeof(struct ethhdr);
 	struct ethhdr *eth;
@@ -109,8 +117,7 @@ static __always_inline void *packet_make_room(struct packet *p, const __u8 *dest
 		return NULL;
 	if (!__builtin_constant_p(tagged) && (void *)(eth + 1) + sizeof(p->tags) > end)
 		return NULL;
-	__builtin_memcpy(eth->h_dest, destination, sizeof(eth->h_dest));
-	__builtin_memcpy(eth->h_source, source, sizeof(eth->h_source));
+	packet_copy_macs(eth, macs);
 	if (tagged) {
 		__be32 *tags = (void *)&eth->h_proto;
 
@@ -126,13 +133,13 @@ static __always_inline void *packet_make_room(struct packet *p, const __u8 *dest
 static __always_inline void *packet_make_answer(struct packet *p, __u32 outer)
 {
 	struct ethhdr *eth = packet_at(p, 0);
-	struct ethhdr copy;
+	__u64 macs[2];
 
 	if ((void *)(eth + 1) > packet_end(p))
 		return NULL;
-	copy = *eth;
-	return packet_make_room(p, copy.h_source, copy.h_dest, p->v6 ? ETH_P_IPV6 : ETH_P_IP,
-				outer);
+	__builtin_memcpy(macs, eth->h_source, sizeof(eth->h_source));
+	__builtin_memcpy((void *)macs + sizeof(eth->h_source), eth->h_dest, sizeof(eth->h_dest));
+	return packet_make_room(p, macs, p->v6 ? ETH_P_IPV6 : ETH_P_IP, outer);
 }
 
 /* What a packet says of the server that it belongs to. */

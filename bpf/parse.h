@@ -52,17 +52,11 @@ static __always_inline __be16 parse_ethernet(struct packet *p)
 /* The shortest complete header of a protocol that a stage reads; 0 = no stage does. */
 static __always_inline __u32 parse_l4_minimum(__u8 protocol)
 {
-	switch (protocol) {
-	case IPPROTO_TCP:
+	if (protocol == IPPROTO_TCP)
 		return sizeof(struct tcphdr);
-	case IPPROTO_UDP:
+	if (protocol == IPPROTO_UDP)
 		return sizeof(struct udphdr);
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		return sizeof(struct icmphdr);
-	default:
-		return 0;
-	}
+	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6 ? sizeof(struct icmphdr) : 0;
 }
 
 /* Whether an IP packet of `length` bytes ends behind its frame. */
@@ -78,11 +72,12 @@ static __always_inline int parse_is_cut_off(const struct packet *p, void *ip, __
 static __always_inline enum lb_verdict parse_ports(struct packet *p, void *l4, __u32 before,
 						   int full)
 {
-	__u32 need = parse_l4_minimum(p->protocol);
 	void *end = packet_end(p);
+	__u32 need;
 
 	if (!full && p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
 		return LB_SLOW;
+	need = parse_l4_minimum(p->protocol);
 	if (!need)
 		return LB_CONTINUE;
 	if (p->ip_length < before + need && !p->quoted)

@@ -120,8 +120,8 @@ static __always_inline __u64 ring_hash(const struct lb_vip *vip, const struct pa
 	return flow;
 }
 
-/* The index in lb_reals of the flow's real, or -1 where there is none. */
-static __always_inline int ring_real(const struct lb_vip *vip, __u64 hash, const struct packet *p,
+/* The index in lb_reals of the flow's real, or 0 where there is none. */
+static __always_inline __u32 ring_real(const struct lb_vip *vip, __u64 hash, const struct packet *p,
 				     struct named_real named)
 {
 	__u64 place = *(volatile const __u64 *)&vip->place;
@@ -138,8 +138,8 @@ static __always_inline int ring_real(const struct lb_vip *vip, __u64 hash, const
 	else if (named.number && !named.opens)
 		real = named.number;
 	if (!real)
-		return -1;
-	return ((place >> LB_PLACE_REAL_SHIFT & LB_PLACE_REAL_MASK) + real) & lb_config.real_mask;
+		return 0;
+	return (place >> LB_PLACE_REAL_SHIFT & LB_PLACE_REAL_MASK) + real;
 }
 
 #endif /* LB_BPF_RING_H */

@@ -212,7 +212,7 @@ LB_ASSERT_SIZE(struct lb_real, 32);
 
 /* lb_next_hops; ifindex 0 = not resolved. Entry 0 is never resolved. */
 struct lb_next_hop {
-	__u8 destination[6];
+	__u8 destination[6]; /* with source, as a frame begins */
 	__u8 source[6];
 	__u32 ifindex;
 	__u32 mtu; /* longest IP packet, bytes */
