@@ -166,7 +166,7 @@ int lb_xdp(struct xdp_md *ctx)
 	if (likely(verdict == LB_FORWARD)) {
 		if (p.out_ifindex == ctx->ingress_ifindex)
 			return XDP_TX;
-		return bpf_redirect(p.out_ifindex, 0);
+		return bpf_redirect_map(&lb_ports, p.out_ifindex, 0);
 	}
 	stats_count_verdict(verdict);
 	return action_of(verdict);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every map here is an array of one large value, memory-mapped by user space, which changes it by
+ * Every table here is an array of one large value, memory-mapped by user space, which changes it by
  * plain stores. The program reaches it by a direct pointer, without a helper call: the loader turns
  * each reference to such a map into the address of its value (BPF_PSEUDO_MAP_VALUE). The types give
  * the element; the loader creates each map as large as the configuration asks and sets the masks in
@@ -87,6 +87,20 @@ struct {
 	__type(key, struct lb_fragment_key);
 	__type(value, struct lb_fragment);
 } lb_fragments SEC(".maps");
+
+/* At least as many as one lbd may have interfaces. */
+#define LB_PORTS 64
+
+/*
+ * Where frames may leave: the interfaces that lbd runs on, by index. Written by user space; the
+ * kernel takes out what goes away.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, LB_PORTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} lb_ports SEC(".maps");
 
 /* The first element of a table; what it points to is hidden from the compiler. */
 #define lb_table(name)                                            \

@@ -122,7 +122,7 @@ static __always_inline __u64 ring_hash(const struct lb_vip *vip, const struct pa
 
 /* The index in lb_reals of the flow's real, or 0 where there is none. */
 static __always_inline __u32 ring_real(const struct lb_vip *vip, __u64 hash, const struct packet *p,
-				     struct named_real named)
+				       struct named_real named)
 {
 	__u64 place = *(volatile const __u64 *)&vip->place;
 	__u32 slot = hash >> (64 - (place >> LB_PLACE_BITS_SHIFT));

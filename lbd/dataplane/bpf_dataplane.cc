@@ -230,8 +230,16 @@ StatusOr<std::unique_ptr<Forwarder>> BpfDataplane::Build(const Desired& desired,
   return status;
 }
 
+void BpfDataplane::OpenPorts(const Program& program, const Interfaces& interfaces) {
+  for (const auto& [name, info] : interfaces) {
+    const Status status = program.AddPort(info.index);
+    if (!status.ok()) LOG(ERROR) << name << ": " << Message(status);
+  }
+}
+
 Status BpfDataplane::Attach(const Program& program, const model::Settings& settings,
                             const Interfaces& interfaces) {
+  OpenPorts(program, interfaces);
   std::vector<std::function<void()>> undo;
   const auto roll_back = [&](const Status& why) {
     for (auto it = undo.rbegin(); it != undo.rend(); ++it) (*it)();
@@ -387,6 +395,7 @@ void BpfDataplane::Refresh() {
   if (forwarder_ == nullptr) return;
   ReattachLost();
   const auto interfaces = FindInterfaces(desired_.settings);
+  if (interfaces.ok()) OpenPorts(forwarder_->program(), *interfaces);
   // With a configured MAC nothing but a change of the interface matters, and that needs it to be
   // there.
   if (!interfaces.ok() && desired_.settings.next_hop_mac) return;

@@ -59,6 +59,8 @@ class BpfDataplane : public Dataplane {
   static StatusOr<std::unique_ptr<Forwarder>> Build(const Desired& desired,
                                                     const std::vector<NextHopResult>& hops,
                                                     const std::optional<Image>& image);
+  // Lets frames leave by all of `interfaces`.
+  static void OpenPorts(const Program& program, const Interfaces& interfaces);
   // Attaches `program` to the interfaces of `settings` in place of what is there; all or nothing.
   Status Attach(const Program& program, const model::Settings& settings,
                 const Interfaces& interfaces);

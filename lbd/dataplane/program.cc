@@ -134,4 +134,11 @@ StatusOr<Program> Program::Load(const lb_config& config, std::span<const MappedA
   return program;
 }
 
+Status Program::AddPort(int ifindex) const {
+  const bpf_map* ports = bpf_object__find_map_by_name(object_.get(), "lb_ports");
+  const auto value = static_cast<uint32_t>(ifindex);
+  if (bpf_map_update_elem(bpf_map__fd(ports), &value, &value, BPF_ANY) == 0) return OkStatus();
+  return ErrnoStatus(errno, fmt::format("let frames out by interface {}", ifindex));
+}
+
 }  // namespace lb::dataplane

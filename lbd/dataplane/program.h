@@ -21,6 +21,10 @@ class Program {
   static StatusOr<Program> Load(const lb_config& config, std::span<const MappedArray* const> tables,
                                 std::span<const PrefixMap* const> prefix_maps);
 
+  // Lets frames that came in by another interface leave by this one. At most 64; an interface that
+  // goes away is taken out by the kernel.
+  Status AddPort(int ifindex) const;
+
   int fd() const { return fd_; }
   uint32_t id() const { return id_; }
 

@@ -16,6 +16,7 @@ namespace lb::model {
 namespace {
 
 constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
+constexpr size_t kMaxInterfaces = 64;
 constexpr size_t kMaxVipName = 63;
 // The first three bits of Katran's connection ids, of which the first two are the version, 1 to 3.
 constexpr int kFirstKatranConfig = 2;
@@ -47,6 +48,10 @@ class Checker {
       if (const auto [it, fresh] = seen.emplace(name, i); !fresh) {
         Add(path, fmt::format("\"{}\" is already interfaces[{}]", name, it->second));
       }
+    }
+    if (settings.interfaces.size() > kMaxInterfaces) {
+      Add("interfaces",
+          fmt::format("at most {}, got {}", kMaxInterfaces, settings.interfaces.size()));
     }
     if (settings.next_hop_mac &&
         (settings.next_hop_mac->is_zero() || settings.next_hop_mac->is_group())) {

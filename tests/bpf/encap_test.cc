@@ -2,6 +2,7 @@
 // What leaves for a real: outer headers, byte by byte.
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
+#include <net/if.h>
 
 #include <set>
 #include <span>
@@ -12,6 +13,7 @@
 #include "tests/bpf/balancer.h"
 #include "tests/bpf/reference_hash.h"
 #include "tests/support/checksum.h"
+#include "tests/support/net_ns.h"
 
 namespace lb::testing {
 namespace {
@@ -219,17 +221,31 @@ TEST(NextHopTest, RealWithoutNextHopDropsAndCountsNoForward) {
 }
 
 TEST(NextHopTest, NextHopOnAnotherInterfaceIsARedirectOfTheSameFrame) {
+  const NetNs ns = NetNs::Create().value();
+  ASSERT_TRUE(ns.Run("ip link add port0 type veth peer name port1").ok());
+  const NetNs::Inside inside(ns);
+  const int port = static_cast<int>(if_nametoindex("port0"));
   Balancer balancer;
+  ASSERT_TRUE(balancer.forwarder().program().AddPort(port).ok());
   for (const auto& [vip, real] : {std::pair{kWeb4, Real4(1)}, std::pair{kWeb6, Real6(1)}}) {
     balancer.Serve({MakeService(vip, {real})});
     dataplane::NextHop hop = Gateway();
-    hop.ifindex = kIngressInterface + 1;
+    hop.ifindex = port;
     balancer.SetNextHops({{real, hop}});
     const Outcome outcome = balancer.Send(Ethernet({}, Web(vip)));
     EXPECT_EQ(outcome.verdict, LB_FORWARD);
     EXPECT_EQ(outcome.action, XDP_REDIRECT);
     EXPECT_TRUE(SameBytes(Encapsulated(balancer.settings(), Web(vip), real, 0, 0), outcome.out));
   }
+}
+
+TEST(NextHopTest, NothingLeavesByAnInterfaceThatIsNoPort) {
+  Balancer balancer;
+  balancer.Serve({MakeService(kWeb4, {Real4(1)})});
+  dataplane::NextHop hop = Gateway();
+  hop.ifindex = kIngressInterface + 1;
+  balancer.SetNextHops({{Real4(1), hop}});
+  EXPECT_EQ(balancer.SendFast(Ethernet({}, Web(kWeb4))).action, XDP_ABORTED);
 }
 
 TEST(NextHopTest, EveryRealHasItsOwnNextHop) {

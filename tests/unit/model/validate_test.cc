@@ -100,6 +100,14 @@ TEST(ValidateTest, RangesOfFragmentsAndMessagesAreChecked) {
               ElementsAre("icmp.too_big_per_second: must be 0..1000000, got 1000001"));
 }
 
+TEST(ValidateTest, InterfacesAreNotTooMany) {
+  EXPECT_THAT(After([](Config& c) {
+                c.settings.interfaces.clear();
+                for (int i = 0; i < 65; ++i) c.settings.interfaces.push_back(fmt::format("e{}", i));
+              }),
+              ElementsAre("interfaces: at most 64, got 65"));
+}
+
 TEST(ValidateTest, InterfaceNamesFitTheKernel) {
   EXPECT_THAT(After([](Config& c) { c.settings.interfaces = {std::string(15, 'e')}; }), IsEmpty());
   EXPECT_THAT(After([](Config& c) {

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several interfaces."""
+
+import json
+import signal
+
+from actors import VIP4, VIP6, lbctl, start_lbd, write_config
+from harness import both_vips, expect, expect_served, new_lab, scenario
+from lab import UNDERLAY_MTU, wait_until
+import actors
+
+
+def _start_reals(lab):
+    for real in lab.reals:
+        actors.start_nginx(real)
+        actors.start_agent(real)
+
+
+def _add_real_side(lab):
+    """A second link between router and load balancer, by which the way to the reals goes."""
+    lab.router.ip([f"link add to-lb2 mtu {UNDERLAY_MTU} type veth peer name eth1 "
+                   f"mtu {UNDERLAY_MTU} netns {lab.lb.netns}",
+                   "addr add 10.10.3.1/24 dev to-lb2", "addr add fd10:0:0:3::1/64 dev to-lb2 nodad",
+                   "link set to-lb2 up"])
+    lab.lb.ip(["addr add 10.10.3.2/24 dev eth1", "addr add fd10:0:0:3::2/64 dev eth1 nodad",
+               "link set eth1 up", *_real_routes("10.10.3.1", "fd10:0:0:3::1")])
+    lab.attach_pass(lab.router, "to-lb2")
+    lab.router.run(["ethtool", "-K", "to-lb2", "tx", "off"])
+
+
+def _real_routes(via4, via6):
+    return [f"route replace 10.10.{subnet}.0/24 via {via4}" for subnet in (11, 12, 13)] + [
+        f"route replace fd10:0:0:{subnet:x}::/64 via {via6}" for subnet in (11, 12, 13)]
+
+
+def _sent(lab):
+    """Packets that came to the router from the load balancer, by the router's device."""
+    return {device: lab.router.link(device)["stats64"]["rx"]["packets"]
+            for device in ("to-lb", "to-lb2")}
+
+
+def _expect_way(lab, device):
+    """Requests are served, and all of their packets come to the router by the device."""
+    before = _sent(lab)
+    for address in (VIP4, VIP6):
+        expect_served(lab, address, 50)
+    after = _sent(lab)
+    other = "to-lb" if device == "to-lb2" else "to-lb2"
+    expect(after[device] - before[device] >= 400, f"{device}: {before} -> {after}")
+    expect(after[other] - before[other] < 20, f"{other}: {before} -> {after}")
+
+
+def _hops(lab):
+    status = json.loads(lbctl(lab, "status", "-o", "json").stdout)
+    return {hop["interface"] for hop in status["next_hops"] if not hop.get("problem")}
+
+
+@scenario
+def two_interfaces():
+    """Clients on one side, reals on the other: redirected; the way follows the routes at once."""
+    with new_lab() as lab:
+        _start_reals(lab)
+        _add_real_side(lab)
+        lab.lbd = start_lbd(lab, both_vips(lab, interfaces=["eth0", "eth1"]))
+        _expect_way(lab, "to-lb2")
+        lab.lb.ip(_real_routes(lab.lb.gateway4, lab.lb.gateway6))
+        wait_until(lambda: _hops(lab) == {"eth0"}, 10, "the next hops move to eth0")
+        _expect_way(lab, "to-lb")
+        lab.lb.ip(_real_routes("10.10.3.1", "fd10:0:0:3::1"))
+        wait_until(lambda: _hops(lab) == {"eth1"}, 10, "the next hops move back to eth1")
+        _expect_way(lab, "to-lb2")
+        # A restart, and the device of the reals goes and comes back.
+        lab.lbd.stop(signal.SIGKILL)
+        _expect_way(lab, "to-lb2")
+        lab.lbd = start_lbd(lab, (lab.dir / "lbd.yaml").read_text())
+        lab.router.ip(["link del to-lb2"])
+        _add_real_side(lab)
+        wait_until(lambda: _hops(lab) == {"eth1"}, 10, "eth1 is back")
+        _expect_way(lab, "to-lb2")
+        # Without eth1 in the configuration the routes lead astray, and that is said.
+        lbctl(lab, "config", "apply", write_config(lab, both_vips(lab)))
+        status = lbctl(lab, "status").stdout
+        expect("leaves by eth1, which is not in interfaces" in status, status)
+        expect("xdp" not in lab.lb.link("eth1"), "the program is still on eth1")
+        return {"ways": 5}
