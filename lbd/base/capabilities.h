@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <initializer_list>
+
+#include "lbd/base/status.h"
+
+namespace lb {
+
+// Gives up every capability but these (CAP_... of linux/capability.h), for this thread and all that
+// it starts, and the way to get any back. What it does not have is no error.
+Status KeepOnlyCapabilities(std::initializer_list<int> kept);
+
+}  // namespace lb
