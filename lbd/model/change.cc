@@ -114,12 +114,31 @@ std::vector<Problem> NameVips(std::vector<Problem> problems, const Config& confi
 
 }  // namespace
 
+const VipKey* SubjectOf(const Change& change) {
+  struct Visitor {
+    const VipKey* operator()(const ReplaceConfig&) const { return nullptr; }
+    const VipKey* operator()(const AddVip& c) const { return &c.vip.key; }
+    const VipKey* operator()(const UpdateVip& c) const { return &c.key; }
+    const VipKey* operator()(const DeleteVip& c) const { return &c.key; }
+    const VipKey* operator()(const AddReal& c) const { return &c.vip; }
+    const VipKey* operator()(const UpdateReal& c) const { return &c.vip; }
+    const VipKey* operator()(const DeleteReal& c) const { return &c.vip; }
+  };
+  return std::visit(Visitor(), change);
+}
+
+Status Make(Config& config, const Change& change) { return std::visit(Applier(config), change); }
+
+Status Check(const Config& config, const Change& change) {
+  std::vector<Problem> problems = Validate(config);
+  if (!std::holds_alternative<ReplaceConfig>(change)) problems = NameVips(problems, config);
+  return ToStatus(problems);
+}
+
 StatusOr<Config> Apply(const Config& config, const Change& change) {
   Config result = config;
-  LB_RETURN_IF_ERROR(std::visit(Applier(result), change));
-  std::vector<Problem> problems = Validate(result);
-  if (!std::holds_alternative<ReplaceConfig>(change)) problems = NameVips(problems, result);
-  LB_RETURN_IF_ERROR(ToStatus(problems));
+  LB_RETURN_IF_ERROR(Make(result, change));
+  LB_RETURN_IF_ERROR(Check(result, change));
   return result;
 }
 

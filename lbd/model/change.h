@@ -68,6 +68,16 @@ struct DeleteReal {
 using Change =
     std::variant<ReplaceConfig, AddVip, UpdateVip, DeleteVip, AddReal, UpdateReal, DeleteReal>;
 
+// The VIP that `change` is about; null where it is about all of them.
+const VipKey* SubjectOf(const Change& change);
+
+// Makes `change` in `config`, unchecked. NOT_FOUND or ALREADY_EXISTS where it cannot be made:
+// `config` is as it was then.
+Status Make(Config& config, const Change& change);
+// What is wrong with `config` after `change`; INVALID_ARGUMENT names it as who asked for that
+// change knows it.
+Status Check(const Config& config, const Change& change);
+
 // `config` with `change` made, which is checked as a whole. NOT_FOUND, ALREADY_EXISTS or
 // INVALID_ARGUMENT where it cannot be made.
 StatusOr<Config> Apply(const Config& config, const Change& change);

@@ -71,7 +71,21 @@ class Differ {
     Field("limits.fragments", a.limits.fragments, b.limits.fragments);
   }
 
-  void Vip(const model::Vip& a, const model::Vip& b) {
+  // Null: there is none.
+  void Vip(const model::Vip* before, const model::Vip* after) {
+    if (before != nullptr && after != nullptr) {
+      Changed(*before, *after);
+    } else if (before != nullptr) {
+      lines_.push_back("- " + before->key.ToString());
+    } else if (after != nullptr) {
+      lines_.push_back(fmt::format("+ {} ({} reals)", after->key.ToString(), after->reals.size()));
+    }
+  }
+
+  std::vector<std::string> Take() { return std::move(lines_); }
+
+ private:
+  void Changed(const model::Vip& a, const model::Vip& b) {
     const std::string name = a.key.ToString();
     Field(name + ": name", fmt::format("\"{}\"", a.name), fmt::format("\"{}\"", b.name));
     Field(name + ": ring", RingText(a.ring), RingText(b.ring));
@@ -128,10 +142,6 @@ class Differ {
     }
   }
 
-  void Line(std::string line) { lines_.push_back(std::move(line)); }
-  std::vector<std::string> Take() { return std::move(lines_); }
-
- private:
   // "~ 192.0.2.1:80/tcp: sources.deny +198.51.100.0/24 -203.0.113.7/32"
   void Prefixes(const std::string& what, const std::vector<IpPrefix>& a,
                 const std::vector<IpPrefix>& b) {
@@ -156,23 +166,31 @@ class Differ {
   std::vector<std::string> lines_;
 };
 
+// The VIP of `config` with this key, which is probably at `index`.
+const Vip* Find(const Config& config, const VipKey& key, size_t index) {
+  if (index < config.vips.size() && config.vips[index].key == key) return &config.vips[index];
+  return config.FindVip(key);
+}
+
 }  // namespace
 
 std::vector<std::string> Diff(const Config& before, const Config& after) {
   Differ differ;
   differ.Settings(before.settings, after.settings);
-  for (const Vip& vip : before.vips) {
-    if (const Vip* now = after.FindVip(vip.key)) {
-      differ.Vip(vip, *now);
-    } else {
-      differ.Line("- " + vip.key.ToString());
-    }
+  for (size_t i = 0; i < before.vips.size(); ++i) {
+    const Vip& vip = before.vips[i];
+    const Vip* now = Find(after, vip.key, i);
+    if (now == nullptr || *now != vip) differ.Vip(&vip, now);
   }
-  for (const Vip& vip : after.vips) {
-    if (before.FindVip(vip.key) == nullptr) {
-      differ.Line(fmt::format("+ {} ({} reals)", vip.key.ToString(), vip.reals.size()));
-    }
+  for (size_t i = 0; i < after.vips.size(); ++i) {
+    if (Find(before, after.vips[i].key, i) == nullptr) differ.Vip(nullptr, &after.vips[i]);
   }
+  return differ.Take();
+}
+
+std::vector<std::string> DiffVip(const Vip* before, const Vip* after) {
+  Differ differ;
+  differ.Vip(before, after);
   return differ.Take();
 }
 

@@ -12,5 +12,7 @@ namespace lb::model {
 // "- 192.0.2.1:80/tcp real 10.0.0.1", "~ 192.0.2.1:80/tcp real 10.0.0.1: weight 100 -> 50". Secrets
 // are named, never shown.
 std::vector<std::string> Diff(const Config& before, const Config& after);
+// The same for one VIP; null where it does not exist.
+std::vector<std::string> DiffVip(const Vip* before, const Vip* after);
 
 }  // namespace lb::model
