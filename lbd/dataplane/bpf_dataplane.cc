@@ -191,15 +191,20 @@ std::vector<NextHopResult> BpfDataplane::ResolvePatiently(const Desired& desired
   }
 }
 
-std::optional<Image> BpfDataplane::ImageInForce() const {
+uint32_t BpfDataplane::ProgramInForce() const {
   uint32_t program_id = forwarder_ != nullptr ? forwarder_->program().id() : 0;
   for (const std::string& interface : pins_.PinnedInterfaces()) {
     if (program_id != 0) break;
     const auto link = XdpLink::Open(pins_.LinkPath(interface));
     if (link.ok()) program_id = link->program_id();
   }
+  return program_id;
+}
+
+std::optional<Image> BpfDataplane::ImageInForce(uint32_t program_id) const {
   if (program_id == 0) return std::nullopt;
-  auto image = Image::Open(program_id);
+  auto image = Image::Open(pins_.OpenProgram(program_id),
+                           [&](uint32_t map_id) { return pins_.OpenMap(program_id, map_id); });
   if (image.ok()) return *std::move(image);
   LOG(WARNING) << "Connections on slots that change hands may break, as program " << program_id
                << " cannot be taken over: " << Message(image.status());
@@ -262,7 +267,7 @@ Status BpfDataplane::Attach(const Program& program, const model::Settings& setti
     }
     UniqueFd before;
     if (link != links_.end()) {
-      before.reset(bpf_prog_get_fd_by_id(link->second.program_id()));
+      before = pins_.OpenProgram(link->second.program_id());
       if (!before.valid())
         return roll_back(ErrnoStatus(errno, "open the program attached to " + name));
       if (ModeFits(settings.xdp_mode, info)) {
@@ -337,18 +342,25 @@ Status BpfDataplane::Apply(const Desired& desired) {
     LOG(INFO) << "Packing the maps anew: " << Message(status);
   }
 
-  std::optional<Image> image = ImageInForce();
+  const uint32_t program_before = ProgramInForce();
+  std::optional<Image> image = ImageInForce(program_before);
   if (image) image->Freeze();
   const absl::Cleanup thaw = [&] {
     if (image) image->Thaw();
   };
   LB_ASSIGN_OR_RETURN(auto fresh, Build(effective, hops, image));
-  LB_RETURN_IF_ERROR(Attach(fresh->program(), desired.settings, interfaces));
+  // Before it is attached: whoever comes after us, even after a crash right now, can open it.
+  LB_RETURN_IF_ERROR(pins_.PinProgram(fresh->program()));
+  if (const Status status = Attach(fresh->program(), desired.settings, interfaces); !status.ok()) {
+    pins_.KeepProgram(program_before);
+    return status;
+  }
   WaitForGracePeriod();
   if (image) fresh->CatchUp(*image);
   if (forwarder_ != nullptr) fresh->ContinueCounters(*forwarder_);
   forwarder_ = std::move(fresh);
   commit();
+  pins_.KeepProgram(forwarder_->program().id());
   if (const Status status = pins_.PinMaps(forwarder_->maps()); !status.ok()) {
     LOG(ERROR) << Message(status);
   }

@@ -52,9 +52,10 @@ class BpfDataplane : public Dataplane {
   // As ResolveAll, but gives neighbours that are asked for the first time a moment to answer, so
   // that a new real does not start with lost packets.
   std::vector<NextHopResult> ResolvePatiently(const Desired& desired, const Interfaces& interfaces);
-  // What the program in force does, be it ours or that of an lbd before us; empty: there is none,
-  // or it cannot be read.
-  std::optional<Image> ImageInForce() const;
+  // The id of the program in force, be it ours or that of an lbd before us; 0: there is none.
+  uint32_t ProgramInForce() const;
+  // What it does; empty: there is none, or it cannot be read.
+  std::optional<Image> ImageInForce(uint32_t program_id) const;
   // A forwarder that has `desired` in place and goes on as `image` does, attached to nothing.
   static StatusOr<std::unique_ptr<Forwarder>> Build(const Desired& desired,
                                                     const std::vector<NextHopResult>& hops,

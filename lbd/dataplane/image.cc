@@ -18,28 +18,25 @@
 namespace lb::dataplane {
 namespace {
 
-StatusOr<std::vector<uint32_t>> MapIdsOf(uint32_t program_id) {
-  const UniqueFd program(bpf_prog_get_fd_by_id(program_id));
-  if (!program.valid()) return ErrnoStatus(errno, fmt::format("open program {}", program_id));
+StatusOr<std::vector<uint32_t>> MapIdsOf(const UniqueFd& program) {
   std::vector<uint32_t> ids(64);
   bpf_prog_info info{};
   info.nr_map_ids = ids.size();
   info.map_ids = reinterpret_cast<uintptr_t>(ids.data());
   uint32_t length = sizeof(info);
   if (bpf_obj_get_info_by_fd(program.get(), &info, &length) != 0) {
-    return ErrnoStatus(errno, fmt::format("ask for program {}", program_id));
+    return ErrnoStatus(errno, "ask for the program");
   }
   ids.resize(std::min<size_t>(info.nr_map_ids, ids.size()));
   return ids;
 }
 
 // The constants of a program: the only map that is not one of the tables.
-StatusOr<lb_config> ReadConfig(uint32_t map_id) {
-  const UniqueFd map(bpf_map_get_fd_by_id(map_id));
+StatusOr<lb_config> ReadConfig(const UniqueFd& map) {
   bpf_map_info info{};
   uint32_t length = sizeof(info);
-  if (!map.valid() || bpf_obj_get_info_by_fd(map.get(), &info, &length) != 0) {
-    return ErrnoStatus(errno, fmt::format("open BPF map {}", map_id));
+  if (bpf_obj_get_info_by_fd(map.get(), &info, &length) != 0) {
+    return ErrnoStatus(errno, "ask for a BPF map");
   }
   if (!std::string_view(info.name).ends_with(".rodata")) return NotFound("not the constants");
   std::vector<uint8_t> value(info.value_size);
@@ -65,16 +62,24 @@ std::span<T> Part(const MappedArray* map, size_t start, size_t count) {
 }  // namespace
 
 StatusOr<Image> Image::Open(uint32_t program_id) {
-  LB_ASSIGN_OR_RETURN(const auto ids, MapIdsOf(program_id));
+  const UniqueFd program(bpf_prog_get_fd_by_id(program_id));
+  return Open(program, [](uint32_t id) { return UniqueFd(bpf_map_get_fd_by_id(id)); });
+}
+
+StatusOr<Image> Image::Open(const UniqueFd& program, const OpenMap& open_map) {
+  if (!program.valid()) return ErrnoStatus(errno, "open the program");
+  LB_ASSIGN_OR_RETURN(const auto ids, MapIdsOf(program));
   Image image;
   std::optional<lb_config> config;
   for (const uint32_t id : ids) {
-    if (auto constants = ReadConfig(id); constants.ok()) {
+    UniqueFd fd = open_map(id);
+    if (!fd.valid()) return ErrnoStatus(errno, fmt::format("open BPF map {}", id));
+    if (auto constants = ReadConfig(fd); constants.ok()) {
       config = *constants;
     } else if (constants.status().code() != absl::StatusCode::kNotFound) {
       return constants.status();
     } else {
-      auto map = MappedArray::Open(id);
+      auto map = MappedArray::Open(std::move(fd));
       if (map.status().code() == absl::StatusCode::kNotFound) continue;  // made anew
       LB_RETURN_IF_ERROR(map.status());
       image.maps_.push_back(*std::move(map));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <span>
@@ -11,6 +12,7 @@
 #include "lb/abi.h"
 #include "lbd/base/siphash.h"
 #include "lbd/base/status.h"
+#include "lbd/base/unique_fd.h"
 #include "lbd/dataplane/encode.h"
 #include "lbd/dataplane/mapped_array.h"
 
@@ -35,7 +37,11 @@ struct VipImage {
 // does. Views into maps that the program still writes to.
 class Image {
  public:
-  // The maps of the program with this id. FAILED_PRECONDITION where they are of another ABI.
+  // Opens a map by its id.
+  using OpenMap = std::function<UniqueFd(uint32_t id)>;
+  // The maps of a program. FAILED_PRECONDITION where they are of another ABI.
+  static StatusOr<Image> Open(const UniqueFd& program, const OpenMap& open_map);
+  // Of the one with this id; takes CAP_SYS_ADMIN.
   static StatusOr<Image> Open(uint32_t program_id);
 
   const std::vector<VipImage>& vips() const { return vips_; }

@@ -56,14 +56,13 @@ StatusOr<MappedArray> MappedArray::Create(const std::string& name, size_t bytes)
   return array;
 }
 
-StatusOr<MappedArray> MappedArray::Open(uint32_t id) {
+StatusOr<MappedArray> MappedArray::Open(UniqueFd fd) {
   MappedArray array;
-  array.fd_.reset(bpf_map_get_fd_by_id(id));
-  if (!array.fd_.valid()) return ErrnoStatus(errno, fmt::format("open BPF map {}", id));
+  array.fd_ = std::move(fd);
   bpf_map_info info{};
   uint32_t length = sizeof(info);
   if (bpf_obj_get_info_by_fd(array.fd_.get(), &info, &length) != 0) {
-    return ErrnoStatus(errno, fmt::format("ask for BPF map {}", id));
+    return ErrnoStatus(errno, "ask for a BPF map");
   }
   if (info.type != BPF_MAP_TYPE_ARRAY || info.max_entries != 1 ||
       (info.map_flags & BPF_F_MMAPABLE) == 0) {

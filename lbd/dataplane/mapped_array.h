@@ -21,8 +21,8 @@ class MappedArray {
 
   // A new map, zeroed. `bytes` is positive.
   static StatusOr<MappedArray> Create(const std::string& name, size_t bytes);
-  // The map that has this id, which another program uses. NOT_FOUND where it is no such array.
-  static StatusOr<MappedArray> Open(uint32_t id);
+  // A map that another program uses. NOT_FOUND where it is no such array.
+  static StatusOr<MappedArray> Open(UniqueFd fd);
 
   int fd() const { return fd_.get(); }
   const std::string& name() const { return name_; }

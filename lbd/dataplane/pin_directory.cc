@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <utility>
 
 namespace lb::dataplane {
 namespace {
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kLinkPrefix = "link_";
 constexpr std::string_view kMapPrefix = "lb_";
+constexpr std::string_view kProgramPrefix = "program_";
 // bpffs refuses names with a dot, and interface names may have one (eth0.100).
 constexpr char kDot = '%';
 
@@ -79,7 +81,58 @@ Status PinDirectory::PinMaps(std::span<const MappedArray* const> maps) {
   return OkStatus();
 }
 
+std::string PinDirectory::ProgramPath(uint32_t id) const {
+  return fmt::format("{}/{}{}", path_, kProgramPrefix, id);
+}
+
+Status PinDirectory::PinProgram(const Program& program) {
+  const std::string directory = ProgramPath(program.id());
+  std::error_code error;
+  fs::remove_all(directory, error);  // of an earlier boot, or of a process that died here
+  if (mkdir(directory.c_str(), 0700) != 0) return ErrnoStatus(errno, "create " + directory);
+  const auto pin = [&](int fd, const std::string& name) {
+    const std::string path = fmt::format("{}/{}", directory, name);
+    return bpf_obj_pin(fd, path.c_str()) == 0 ? OkStatus() : ErrnoStatus(errno, "pin " + path);
+  };
+  LB_RETURN_IF_ERROR(pin(program.fd(), "program"));
+  for (const int fd : program.map_fds()) {
+    bpf_map_info info{};
+    uint32_t length = sizeof(info);
+    if (bpf_obj_get_info_by_fd(fd, &info, &length) != 0) return ErrnoStatus(errno, "ask for a map");
+    LB_RETURN_IF_ERROR(pin(fd, fmt::format("map_{}", info.id)));
+  }
+  return OkStatus();
+}
+
+void PinDirectory::KeepProgram(uint32_t id) {
+  std::error_code error;
+  std::vector<fs::path> doomed;
+  for (const auto& entry : fs::directory_iterator(path_, error)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with(kProgramPrefix) && entry.path() != ProgramPath(id)) {
+      doomed.push_back(entry.path());
+    }
+  }
+  for (const fs::path& path : doomed) fs::remove_all(path, error);
+}
+
+UniqueFd PinDirectory::OpenProgram(uint32_t id) const {
+  UniqueFd fd(bpf_obj_get((ProgramPath(id) + "/program").c_str()));
+  bpf_prog_info info{};
+  uint32_t length = sizeof(info);
+  // Numbers begin anew with each boot, pins do not outlive one; but who knows.
+  const bool right =
+      fd.valid() && bpf_obj_get_info_by_fd(fd.get(), &info, &length) == 0 && info.id == id;
+  return right ? std::move(fd) : UniqueFd(bpf_prog_get_fd_by_id(id));
+}
+
+UniqueFd PinDirectory::OpenMap(uint32_t program_id, uint32_t id) const {
+  UniqueFd fd(bpf_obj_get(fmt::format("{}/map_{}", ProgramPath(program_id), id).c_str()));
+  return fd.valid() ? std::move(fd) : UniqueFd(bpf_map_get_fd_by_id(id));
+}
+
 Status PinDirectory::RemoveMaps() {
+  KeepProgram(0);  // which none has
   std::error_code error;
   std::vector<fs::path> doomed;
   for (const auto& entry : fs::directory_iterator(path_, error)) {

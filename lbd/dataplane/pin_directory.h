@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "lbd/base/status.h"
 #include "lbd/base/unique_fd.h"
 #include "lbd/dataplane/mapped_array.h"
+#include "lbd/dataplane/program.h"
 
 namespace lb::dataplane {
 
@@ -25,10 +27,19 @@ class PinDirectory {
   std::vector<std::string> PinnedInterfaces() const;
   // Pins `maps` under their names in place of what was there.
   Status PinMaps(std::span<const MappedArray* const> maps);
-  // Removes every pin of a map, and the directory when it is empty then.
+  // Pins a program and its maps for OpenProgram() and OpenMap().
+  Status PinProgram(const Program& program);
+  // Removes what PinProgram() did for all others.
+  void KeepProgram(uint32_t id);
+  // What an lbd has pinned, by its id, or anything at all where we may open that (CAP_SYS_ADMIN).
+  UniqueFd OpenProgram(uint32_t id) const;
+  UniqueFd OpenMap(uint32_t program_id, uint32_t id) const;
+  // Removes every pin of a map or program, and the directory when it is empty then.
   Status RemoveMaps();
 
  private:
+  std::string ProgramPath(uint32_t id) const;
+
   PinDirectory(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
   std::string path_;

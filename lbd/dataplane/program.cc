@@ -74,6 +74,15 @@ Status UseMap(bpf_object* object, const Map& ours) {
 
 void Program::Close::operator()(bpf_object* object) const { bpf_object__close(object); }
 
+std::vector<int> Program::map_fds() const {
+  std::vector<int> fds;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object_.get()) {
+    if (const int fd = bpf_map__fd(map); fd >= 0) fds.push_back(fd);
+  }
+  return fds;
+}
+
 StatusOr<Program> Program::Load(const lb_config& config, std::span<const MappedArray* const> tables,
                                 std::span<const PrefixMap* const> prefix_maps) {
   if (const int id = RegisterDirectPointers(); id < 0) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "lb/abi.h"
 #include "lbd/base/status.h"
@@ -27,6 +28,8 @@ class Program {
 
   int fd() const { return fd_; }
   uint32_t id() const { return id_; }
+  // Of every map that it uses, the constants included.
+  std::vector<int> map_fds() const;
 
  private:
   struct Close {
