@@ -10,6 +10,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <string_view>
 #include <system_error>
 
@@ -23,12 +25,26 @@ constexpr std::string_view kUnixScheme = "unix:";
 constexpr int kMaxMessageBytes = 256 << 20;  // a million reals are about 40 MB
 constexpr int kMaxMetadataBytes = 1 << 20;   // error messages travel in it; gRPC's default is 8 KiB
 
-std::shared_ptr<grpc::Channel> Connect(const std::string& server) {
+std::string ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+std::shared_ptr<grpc::ChannelCredentials> Credentials(const TlsFiles& tls) {
+  if (tls.ca.empty()) return grpc::InsecureChannelCredentials();
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = ReadFile(tls.ca);
+  options.pem_private_key = ReadFile(tls.key);
+  options.pem_cert_chain = ReadFile(tls.cert);
+  return grpc::SslCredentials(options);
+}
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& server, const TlsFiles& tls) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(server, Credentials(tls), arguments);
 }
 
 // The error that the kernel gives for connecting to the Unix socket `path`; 0 if there is none.
@@ -79,10 +95,10 @@ struct Client::Rpc {
   std::unique_ptr<v1::LoadBalancer::Stub> stub;
 };
 
-Client::Client(std::string server, std::chrono::milliseconds timeout)
+Client::Client(std::string server, std::chrono::milliseconds timeout, const TlsFiles& tls)
     : server_(server.starts_with('/') ? std::string(kUnixScheme) + server : std::move(server)),
       timeout_(timeout),
-      rpc_(new Rpc{v1::LoadBalancer::NewStub(Connect(server_))}) {}
+      rpc_(new Rpc{v1::LoadBalancer::NewStub(Connect(server_, tls))}) {}
 Client::~Client() = default;
 
 template <typename Response, typename Request, typename Method>
@@ -132,6 +148,21 @@ using Stub = v1::LoadBalancer::Stub;
 
 StatusOr<v1::ApplyConfigResponse> Client::Call(const v1::ApplyConfigRequest& request) {
   return Invoke<v1::ApplyConfigResponse>(&Stub::ApplyConfig, request);
+}
+StatusOr<v1::ConfirmConfigResponse> Client::Call(const v1::ConfirmConfigRequest& request) {
+  return Invoke<v1::ConfirmConfigResponse>(&Stub::ConfirmConfig, request);
+}
+StatusOr<v1::ListRevisionsResponse> Client::Call(const v1::ListRevisionsRequest& request) {
+  return Invoke<v1::ListRevisionsResponse>(&Stub::ListRevisions, request);
+}
+StatusOr<v1::DiffConfigResponse> Client::Call(const v1::DiffConfigRequest& request) {
+  return Invoke<v1::DiffConfigResponse>(&Stub::DiffConfig, request);
+}
+StatusOr<v1::RollbackConfigResponse> Client::Call(const v1::RollbackConfigRequest& request) {
+  return Invoke<v1::RollbackConfigResponse>(&Stub::RollbackConfig, request);
+}
+StatusOr<v1::ReloadConfigResponse> Client::Call(const v1::ReloadConfigRequest& request) {
+  return Invoke<v1::ReloadConfigResponse>(&Stub::ReloadConfig, request);
 }
 StatusOr<v1::GetConfigResponse> Client::Call(const v1::GetConfigRequest& request) {
   return Invoke<v1::GetConfigResponse>(&Stub::GetConfig, request);

@@ -13,19 +13,31 @@ namespace lb::cli {
 
 inline constexpr const char* kDefaultServer = "unix:/run/lbd/lbd.sock";
 
+// PEM files for a server with TLS; empty: plain text.
+struct TlsFiles {
+  std::string ca;    // who signs the certificate of lbd
+  std::string cert;  // ours
+  std::string key;
+};
+
 // Speaks lb.v1.LoadBalancer to one lbd. Errors keep the code and the message of the server; those
 // of the connection (UNAVAILABLE, DEADLINE_EXCEEDED) say what to do. Thread-safe.
 class Client {
  public:
   // `server` is "unix:PATH", "/PATH" or "HOST:PORT". Connects with the first call; each call may
   // take `timeout`.
-  Client(std::string server, std::chrono::milliseconds timeout);
+  Client(std::string server, std::chrono::milliseconds timeout, const TlsFiles& tls = {});
   ~Client();
 
   const std::string& server() const { return server_; }
 
   StatusOr<v1::ApplyConfigResponse> Call(const v1::ApplyConfigRequest& request);
+  StatusOr<v1::ConfirmConfigResponse> Call(const v1::ConfirmConfigRequest& request);
   StatusOr<v1::GetConfigResponse> Call(const v1::GetConfigRequest& request);
+  StatusOr<v1::ListRevisionsResponse> Call(const v1::ListRevisionsRequest& request);
+  StatusOr<v1::DiffConfigResponse> Call(const v1::DiffConfigRequest& request);
+  StatusOr<v1::RollbackConfigResponse> Call(const v1::RollbackConfigRequest& request);
+  StatusOr<v1::ReloadConfigResponse> Call(const v1::ReloadConfigRequest& request);
   StatusOr<v1::AddVipResponse> Call(const v1::AddVipRequest& request);
   StatusOr<v1::UpdateVipResponse> Call(const v1::UpdateVipRequest& request);
   StatusOr<v1::DeleteVipResponse> Call(const v1::DeleteVipRequest& request);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/objects.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <utility>
@@ -220,6 +221,13 @@ std::string ToText(v1::Encapsulation encap) {
 
 std::string RealName(const v1::VipKey& vip, std::string_view address) {
   return fmt::format("real {} of {}", address, ToText(vip));
+}
+
+std::string LocalTime(const google::protobuf::Timestamp& time) {
+  const std::time_t seconds = time.seconds();
+  std::tm local{};
+  localtime_r(&seconds, &local);
+  return fmt::format("{:%F %T}.{:03}", local, time.nanos() / 1'000'000);
 }
 
 uint32_t WeightOf(const v1::Real& real) {

@@ -39,6 +39,9 @@ std::string ToText(v1::Encapsulation encap);  // "ipip"
 // "real 10.0.0.1 of 192.0.2.1:80/tcp"
 std::string RealName(const v1::VipKey& vip, std::string_view address);
 
+// "2026-01-31 23:59:59.123", in the local time.
+std::string LocalTime(const google::protobuf::Timestamp& time);
+
 // What holds where the message leaves it open.
 uint32_t WeightOf(const v1::Real& real);
 v1::RealState StateOf(const v1::Real& real);

@@ -46,7 +46,7 @@ Exit codes:
   130  interrupted
 
 Environment:
-  LBCTL_SERVER  as --server
+  LBCTL_SERVER  as --server; LBCTL_TLS_CA, LBCTL_TLS_CERT, LBCTL_TLS_KEY likewise
   NO_COLOR      when set, no colours)";
 
 constexpr const char* kCommandFooter = R"(
@@ -83,11 +83,14 @@ class CommandLine {
     app_.set_help_flag("-h,--help", "Print this help");
     app_.set_version_flag("--version", std::string("lbctl ") + kVersion,
                           "Print the version of lbctl");
-    app_.add_option("--server", server_, "Where lbd listens: unix:PATH, or HOST:PORT (plaintext)")
+    app_.add_option("--server", server_, "Where lbd listens: unix:PATH, or HOST:PORT")
         ->envname("LBCTL_SERVER")
         ->capture_default_str()
         ->check(Check(CheckServer))
         ->type_name("ADDRESS");
+    AddTls("--tls-ca", "LBCTL_TLS_CA", tls_.ca, "PEM file: who signs the certificate of lbd");
+    AddTls("--tls-cert", "LBCTL_TLS_CERT", tls_.cert, "PEM file: the certificate to show to lbd");
+    AddTls("--tls-key", "LBCTL_TLS_KEY", tls_.key, "PEM file: its key");
     app_.add_option("--timeout", timeout_, "Seconds that lbd may take to answer")
         ->capture_default_str()
         ->check(CLI::Range(0.001, 86400.0).description(""))
@@ -101,6 +104,7 @@ class CommandLine {
     AddReal();
     AddFlow();
     AddConfig();
+    AddImport();
     AddStats();
     AddEvents();
     AddVersion();
@@ -118,7 +122,7 @@ class CommandLine {
       io.err << fmt::format("lbctl: {}\nTry: {} --help\n", Explain(error), CommandPath());
       return kUsage;
     }
-    Client client(server_, std::chrono::milliseconds(std::llround(timeout_ * 1000)));
+    Client client(server_, std::chrono::milliseconds(std::llround(timeout_ * 1000)), tls_);
     static const std::map<std::string, Format> kFormats = {
         {"table", Format::kTable}, {"json", Format::kJson}, {"yaml", Format::kYaml}};
     const Status status = action_({client, io, kFormats.at(format_)});
@@ -152,6 +156,14 @@ class CommandLine {
     noun->footer(kCommandFooter);
     noun->require_subcommand(1);
     return *noun;
+  }
+
+  void AddTls(const char* option, const char* variable, std::string& file,
+              const char* description) {
+    app_.add_option(option, file, description)
+        ->envname(variable)
+        ->check(CLI::ExistingFile.description(""))
+        ->type_name("FILE");
   }
 
   void AddStatus() {
@@ -380,9 +392,76 @@ class CommandLine {
     apply.add_option("FILE", config.file, "The document; - is the standard input")
         ->required()
         ->type_name("");
-    apply.add_flag("--dry-run", config.dry_run, "Check it and show what would change");
-    AddCommand(noun, "get", "Print the configuration in force, as YAML or with -o json",
-               cli::GetConfig);
+    AddChangeOptions(apply);
+    AddNumber(apply, "--confirm-within", config.confirm_within, 1, 86400, "SECONDS",
+              "Go back to what was in force unless it is confirmed in time");
+    CLI::App& validate =
+        AddCommand(noun, "validate", "Check a document without lbd",
+                   [&config](const Session& s) { return ValidateConfig(s, config); });
+    validate.add_option("FILE", config.file, "The document; - is the standard input")
+        ->required()
+        ->type_name("");
+    AddCommand(noun, "schema", "Print the JSON Schema of documents, for editors", PrintSchema);
+    CLI::App& get =
+        AddCommand(noun, "get", "Print the configuration in force, as YAML or with -o json",
+                   [&config](const Session& s) { return cli::GetConfig(s, config); });
+    get.add_option("--revision", config.revision, "Print that of this revision")->type_name("N");
+    CLI::App& confirm =
+        AddCommand(noun, "confirm", "Keep a configuration that was applied with --confirm-within",
+                   [&config](const Session& s) { return cli::ConfirmConfig(s, config); });
+    confirm.add_option("--etag", config.etag, "Only if it is this one")->type_name("ETAG");
+    CLI::App& diff = AddCommand(noun, "diff",
+                                "Show what is different: between revisions, or what a file changes",
+                                [&config](const Session& s) { return cli::DiffConfig(s, config); });
+    diff.add_option("WHAT", config.sides,
+                    "FILE, or REVISION [REVISION], the second by default the one in force; without "
+                    "any: the latest change")
+        ->expected(0, 2)
+        ->type_name("");
+    CLI::App& history = AddCommand(noun, "history", "List the revisions that lbd keeps",
+                                   [&config](const Session& s) { return ShowHistory(s, config); });
+    AddNumber(history, "--limit", config.limit, 1, 1000, "N", "The latest so many; default all");
+    CLI::App& rollback =
+        AddCommand(noun, "rollback", "Make an earlier revision the configuration again",
+                   [&config](const Session& s) { return cli::RollbackConfig(s, config); });
+    rollback.add_option("REVISION", config.revision, "Default: the one before")->type_name("");
+    AddChangeOptions(rollback);
+    CLI::App& reload =
+        AddCommand(noun, "reload", "Apply the file that lbd was started with",
+                   [&config](const Session& s) { return cli::ReloadConfig(s, config); });
+    AddChangeOptions(reload);
+  }
+
+  void AddImport() {
+    CLI::App& noun = AddNoun(app_, "import", "Make a document of another balancer's configuration");
+    ConfigArguments& config = config_;
+    for (const auto& [name, about] :
+         {std::pair{"ipvs", "From the output of ipvsadm -Sn"},
+          std::pair{"katran", "From the output of Katran's client, katran_goclient -l"}}) {
+      CLI::App& command = AddCommand(noun, name, about, [&config, name = name](const Session& s) {
+        return ImportConfig(s, config, name);
+      });
+      command.add_option("FILE", config.file, "The output; - is the standard input")
+          ->default_str("-")
+          ->default_val("-")
+          ->type_name("");
+    }
+  }
+
+  void AddChangeOptions(CLI::App& command) {
+    command.add_flag("--dry-run", config_.dry_run,
+                     "Check it and show what would change, and which connections that moves");
+    command.add_option("--comment", config_.comment, "Why, for the history")->type_name("TEXT");
+    command
+        .add_option("--etag", config_.etag, "Only if the configuration in force is still this one")
+        ->type_name("ETAG");
+    command
+        .add_option("--max-disruption", config_.max_disruption,
+                    "Refuse when more of the slots of any VIP would move")
+        ->check(CLI::Range(0.0, 100.0).description("0..100"))
+        ->type_name("PERCENT");
+    AddNumber(command, "--max-changes", config_.max_changes, 0, 1'000'000, "N",
+              "Refuse when there would be more changes");
   }
 
   void AddStats() {
@@ -526,6 +605,7 @@ class CommandLine {
 
   CLI::App app_;
   std::string server_ = kDefaultServer;
+  TlsFiles tls_;
   double timeout_ = 30;
   std::string format_ = "table";
   std::string shell_;

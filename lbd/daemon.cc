@@ -1,56 +1,189 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lbd/daemon.h"
 
+#include <fmt/format.h>
 #include <glog/logging.h>
+#include <grp.h>
+#include <linux/capability.h>
 
 #include <csignal>
+#include <ctime>
 #include <iostream>
 #include <memory>
 
 #include "lbd/api/server.h"
+#include "lbd/base/capabilities.h"
+#include "lbd/base/service_manager.h"
 #include "lbd/config/file_source.h"
+#include "lbd/config/state_store.h"
 #include "lbd/control/controller.h"
 #include "lbd/dataplane/bpf_dataplane.h"
 
 namespace lb {
 namespace {
 
-// SIGTERM and SIGINT, blocked in this thread and all that it starts.
-class StopSignals {
+// Programs and maps; links, routes and neighbours; AF_XDP. To open what an earlier lbd has loaded
+// by its number takes more (see PinDirectory), so that is opened by its pins.
+constexpr std::initializer_list<int> kKeptCapabilities = {CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN,
+                                                          CAP_NET_RAW};
+
+// The signals that lbd answers to, blocked in this thread and all that it starts.
+class Signals {
  public:
-  StopSignals() {
+  Signals() {
     sigemptyset(&set_);
-    sigaddset(&set_, SIGTERM);
-    sigaddset(&set_, SIGINT);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set_, signal);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
   }
 
-  void Wait() const {
-    int signal = 0;
-    sigwait(&set_, &signal);
-    LOG(INFO) << "Stopping on signal " << signal << "; forwarding goes on";
+  // 0: none came in this time.
+  int Wait(std::chrono::microseconds time) const {
+    const timespec timeout{.tv_sec = time.count() / 1'000'000,
+                           .tv_nsec = time.count() % 1'000'000 * 1000};
+    const int signal = sigtimedwait(&set_, nullptr, &timeout);
+    return signal > 0 ? signal : 0;
   }
 
  private:
   sigset_t set_;
 };
 
+// Nothing where there is no such group.
+std::optional<gid_t> GroupOf(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  const group* entry = getgrnam(name.c_str());
+  return entry != nullptr ? std::optional(entry->gr_gid) : std::nullopt;
+}
+
+// Everything about the API that needs more of root than what lbd keeps.
+StatusOr<api::ServerOptions> OpenApi(const Options& options) {
+  constexpr std::string_view kUnix = "unix:";
+  api::ServerOptions server{.version = LBD_VERSION, .audit_log = options.audit_log};
+  if (!options.listen.starts_with(kUnix)) {
+    return InvalidArgument(
+        fmt::format("--listen: must be a Unix socket such as unix:/run/lbd/lbd.sock, got \"{}\"",
+                    options.listen));
+  }
+  const gid_t socket_group = GroupOf(options.socket_group).value_or(getegid());
+  LB_ASSIGN_OR_RETURN(api::Listener local,
+                      api::BindUnix(options.listen.substr(kUnix.size()), socket_group));
+  server.listeners.push_back(std::move(local));
+  server.roles = {.admin_group = GroupOf(options.admin_group),
+                  .operator_group = GroupOf(options.operator_group),
+                  .admin_certificates = options.tls_admins,
+                  .operator_certificates = options.tls_operators};
+  if (options.listen_tcp.empty()) return server;
+  if (options.insecure) {
+    LB_ASSIGN_OR_RETURN(api::Listener loopback, api::BindLoopback(options.listen_tcp));
+    server.listeners.push_back(std::move(loopback));
+    LOG(WARNING) << "--insecure: every process on this host is an admin on " << options.listen_tcp;
+  } else {
+    server.tls = api::TlsOptions{options.listen_tcp, options.tls_cert, options.tls_key,
+                                 options.tls_client_ca};
+  }
+  return server;
+}
+
+std::string StatusLine(const control::Controller& controller) {
+  const auto snapshot = controller.snapshot();
+  return fmt::format("generation {}, {} VIPs, {} reals", snapshot->generation,
+                     snapshot->config.vips.size(), snapshot->config.CountReals());
+}
+
+StatusOr<control::Outcome> ApplyFile(control::Controller& controller, const Options& options,
+                                     const std::string& author) {
+  LB_ASSIGN_OR_RETURN(const auto change, config::ReadConfigFile(options.config_file));
+  auto outcome =
+      controller.Apply(change, {.author = author, .comment = "from " + options.config_file});
+  if (!outcome.ok()) return Annotate(outcome.status(), options.config_file);
+  return outcome;
+}
+
+// Goes on with the latest revision; begins with the file where there is none.
+Status Begin(control::Controller& controller, const std::optional<control::Revision>& latest,
+             const Options& options) {
+  if (latest) {
+    const Status status =
+        Annotate(controller.Restore(*latest),
+                 fmt::format("revision {} of {}", latest->info.generation, options.state_path));
+    if (!status.ok() && !options.config_authoritative) return status;
+    if (!status.ok()) LOG(ERROR) << Message(status);
+  }
+  if (options.config_file.empty()) return OkStatus();
+  if (!latest || options.config_authoritative) {
+    return ApplyFile(controller, options, "lbd").status();
+  }
+  const auto change = config::ReadConfigFile(options.config_file);
+  const auto outcome = change.ok() ? controller.Apply(*change, {.validate_only = true})
+                                   : StatusOr<control::Outcome>(change.status());
+  if (!outcome.ok()) {
+    LOG(WARNING) << "Not used: " << Message(outcome.status());
+  } else if (!outcome->changes.empty()) {
+    LOG(WARNING) << options.config_file << " differs from revision " << latest->info.generation
+                 << ", which is in force; to apply it: lbctl config reload, or SIGHUP";
+  }
+  return OkStatus();
+}
+
+void Reload(control::Controller& controller, const Options& options,
+            const ServiceManager& manager) {
+  manager.Reloading();
+  if (options.config_file.empty()) {
+    LOG(WARNING) << "SIGHUP: lbd was started without --config, there is nothing to read";
+  } else if (const auto outcome = ApplyFile(controller, options, "SIGHUP"); !outcome.ok()) {
+    LOG(ERROR) << "SIGHUP: the configuration stays as it is: " << Message(outcome.status());
+  }
+  manager.Ready(StatusLine(controller));
+}
+
+// Until a signal ends it.
+void Serve(control::Controller& controller, const Options& options, const Signals& signals) {
+  const ServiceManager manager = ServiceManager::FromEnvironment();
+  manager.Ready(StatusLine(controller));
+  auto pause = std::chrono::microseconds(std::chrono::seconds(10));
+  if (manager.watchdog()) pause = std::min(pause, *manager.watchdog() / 3);
+  while (true) {
+    const int signal = signals.Wait(pause);
+    if (signal == SIGHUP) {
+      Reload(controller, options, manager);
+    } else if (signal != 0) {
+      LOG(INFO) << "Stopping on signal " << signal << "; forwarding goes on";
+      manager.Stopping();
+      return;
+    } else {
+      controller.Ping();  // a control thread that hangs is a lbd that hangs
+      manager.Watchdog();
+      manager.Status(StatusLine(controller));
+    }
+  }
+}
+
 }  // namespace
 
 Status RunDaemon(const Options& options) {
-  const StopSignals stop;
-  std::optional<model::ReplaceConfig> initial;
-  if (!options.config_file.empty()) {
-    LB_ASSIGN_OR_RETURN(initial, config::ReadConfigFile(options.config_file));
+  const Signals signals;
+  LB_ASSIGN_OR_RETURN(api::ServerOptions server_options, OpenApi(options));
+  LB_RETURN_IF_ERROR(KeepOnlyCapabilities(kKeptCapabilities));
+  std::unique_ptr<config::StateStore> store;
+  std::optional<control::Revision> latest;
+  if (!options.state_path.empty()) {
+    LB_ASSIGN_OR_RETURN(store, config::StateStore::Open(options.state_path));
+    latest = store->Latest();
+    for (const std::string& problem : store->problems()) LOG(ERROR) << problem;
+    if (latest && !store->problems().empty()) {
+      LOG(WARNING) << "Going on with revision " << latest->info.generation;
+    }
   }
   LB_ASSIGN_OR_RETURN(auto dataplane, dataplane::BpfDataplane::Create(options.pin_path));
-  LB_ASSIGN_OR_RETURN(auto controller, control::Controller::Create(std::move(dataplane)));
-  if (initial) {
-    LB_RETURN_IF_ERROR(Annotate(controller->Apply(*initial).status(), options.config_file));
+  LB_ASSIGN_OR_RETURN(auto controller,
+                      control::Controller::Create(std::move(dataplane), std::move(store)));
+  LB_RETURN_IF_ERROR(Begin(*controller, latest, options));
+  if (!options.config_file.empty()) {
+    server_options.read_config = [&] { return config::ReadConfigFile(options.config_file); };
   }
-  LB_ASSIGN_OR_RETURN(auto server, api::Server::Start(options.listen, *controller, LBD_VERSION));
+  LB_ASSIGN_OR_RETURN(auto server, api::Server::Start(std::move(server_options), *controller));
   LOG(INFO) << "lbd " LBD_VERSION " serves " << options.listen;
-  stop.Wait();
+  Serve(*controller, options, signals);
   return OkStatus();
 }
 
@@ -58,6 +191,12 @@ Status Detach(const Options& options) {
   LB_ASSIGN_OR_RETURN(const auto interfaces, dataplane::BpfDataplane::DetachAll(options.pin_path));
   for (const std::string& interface : interfaces) std::cout << "detached " << interface << '\n';
   if (interfaces.empty()) std::cout << "nothing was attached\n";
+  return OkStatus();
+}
+
+Status CheckFile(const std::string& path) {
+  LB_RETURN_IF_ERROR(config::ReadConfigFile(path).status());
+  std::cout << path << ": ok\n";
   return OkStatus();
 }
 

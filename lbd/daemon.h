@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+
 #include "lbd/base/status.h"
 #include "lbd/options.h"
 
@@ -12,5 +14,8 @@ Status RunDaemon(const Options& options);
 
 // Removes programs, links and pins that any lbd left under `options.pin_path`; says what on stdout.
 Status Detach(const Options& options);
+
+// Checks a configuration document as far as that is possible without the host; says so on stdout.
+Status CheckFile(const std::string& path);
 
 }  // namespace lb

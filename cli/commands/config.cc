@@ -5,10 +5,15 @@
 
 #include <cerrno>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "cli/commands/change_result.h"
+#include "cli/import.h"
 #include "lbd/config/document.h"
 #include "lbd/config/document_writer.h"
+#include "lbd/config/file_source.h"
+#include "lbd/config/json_schema.h"
 
 namespace lb::cli {
 namespace {
@@ -43,7 +48,8 @@ Status ApplyConfig(const Session& session, const ConfigArguments& arguments) {
   LB_ASSIGN_OR_RETURN(const std::string text, ReadInput(arguments.file, session.io));
   const std::string name = arguments.file == "-" ? "<stdin>" : arguments.file;
   v1::ApplyConfigRequest request;
-  request.set_validate_only(arguments.dry_run);
+  LB_RETURN_IF_ERROR(WriteOptions(arguments, *request.mutable_options()));
+  if (arguments.confirm_within) request.set_confirm_within_seconds(*arguments.confirm_within);
   const auto document = config::ParseDocument(text, name, *request.mutable_config());
   if (!document.ok()) {
     session.io.err << Message(document.status()) << '\n';
@@ -58,24 +64,47 @@ Status ApplyConfig(const Session& session, const ConfigArguments& arguments) {
     return Status(response.status().code(), document.Annotate(Message(response.status())));
   }
   if (session.PrintForScript(*response)) return OkStatus();
-  for (const std::string& change : response->changes()) session.io.out << change << '\n';
-  const int changes = response->changes_size();
-  if (changes == 0) {
-    session.io.out << "nothing to change\n";
-    return OkStatus();
-  }
-  const std::string count = fmt::format("{} change{}", changes, changes == 1 ? "" : "s");
-  if (arguments.dry_run) {
-    session.io.out << fmt::format("valid; would make {}\n", count);
-  } else {
-    session.io.out << fmt::format("applied {}; generation {}\n", count, response->generation());
-  }
+  PrintResult(session, response->result(), response->generation(), arguments.dry_run);
   return OkStatus();
 }
 
-Status GetConfig(const Session& session) {
-  LB_ASSIGN_OR_RETURN(const v1::GetConfigResponse response,
-                      session.client.Call(v1::GetConfigRequest()));
+Status ValidateConfig(const Session& session, const ConfigArguments& arguments) {
+  LB_ASSIGN_OR_RETURN(const std::string text, ReadInput(arguments.file, session.io));
+  const std::string name = arguments.file == "-" ? "<stdin>" : arguments.file;
+  if (const auto change = config::ReadConfigText(text, name); !change.ok()) {
+    session.io.err << Message(change.status()) << '\n';
+    return InvalidArgument("the document has errors");
+  }
+  session.io.out << name << ": valid\n";
+  return OkStatus();
+}
+
+Status PrintSchema(const Session& session) {
+  session.io.out << config::FormatJson(config::ConfigSchema());
+  return OkStatus();
+}
+
+Status ImportConfig(const Session& session, const ConfigArguments& arguments,
+                    const std::string& format) {
+  LB_ASSIGN_OR_RETURN(const std::string text, ReadInput(arguments.file, session.io));
+  const auto imported = format == "ipvs" ? ImportIpvs(text) : ImportKatran(text);
+  if (!imported.ok()) {
+    session.io.err << Message(imported.status()) << '\n';
+    return InvalidArgument("the input was not understood");
+  }
+  const bool json = session.format == Format::kJson;
+  for (const std::string& note : imported->notes) {
+    (json ? session.io.err << "lbctl: " : session.io.out << "# ") << note << '\n';
+  }
+  session.io.out << (json ? config::FormatJson(imported->config)
+                          : config::FormatYaml(imported->config));
+  return OkStatus();
+}
+
+Status GetConfig(const Session& session, const ConfigArguments& arguments) {
+  v1::GetConfigRequest request;
+  if (arguments.revision) request.set_revision(*arguments.revision);
+  LB_ASSIGN_OR_RETURN(const v1::GetConfigResponse response, session.client.Call(request));
   session.io.out << (session.format == Format::kJson ? config::FormatJson(response.config())
                                                      : config::FormatYaml(response.config()));
   return OkStatus();

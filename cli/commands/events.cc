@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands/events.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "cli/objects.h"
 #include "cli/output.h"
 #include "lbd/config/document_writer.h"
 #include "lbd/config/field_names.h"
@@ -28,13 +27,6 @@ Colour ColourOf(v1::EventKind kind) {
 std::string KindName(v1::EventKind kind) {
   const auto* value = v1::EventKind_descriptor()->FindValueByNumber(kind);
   return value != nullptr ? config::ShortName(*value) : fmt::format("{}", static_cast<int>(kind));
-}
-
-std::string LocalTime(const google::protobuf::Timestamp& time) {
-  const std::time_t seconds = time.seconds();
-  std::tm local{};
-  localtime_r(&seconds, &local);
-  return fmt::format("{:%F %T}.{:03}", local, time.nanos() / 1'000'000);
 }
 
 // A message of several lines is shown with the later ones indented.

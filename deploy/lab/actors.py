@@ -116,7 +116,9 @@ def lbd_pins(lab, name="lbd"):
 
 
 def lbd_flags(lab, name="lbd"):
-    return ["--listen", f"unix:{socket_path(lab, name)}", "--bpffs", lbd_pins(lab, name)]
+    """Without a state directory, so that each start begins with its document."""
+    return ["--listen", f"unix:{socket_path(lab, name)}", "--bpffs", lbd_pins(lab, name),
+            "--state_dir="]
 
 
 def config(*vips, interfaces=("eth0",), **settings):

@@ -9,6 +9,8 @@
 #include "lb/v1/load_balancer_service.pb.h"
 #include "lb/v1/types.pb.h"
 #include "lbd/base/status.h"
+#include "lbd/control/journal.h"
+#include "lbd/control/transaction.h"
 #include "lbd/dataplane/dataplane.h"
 #include "lbd/events/event.h"
 #include "lbd/model/change.h"
@@ -36,6 +38,11 @@ StatusOr<model::Change> ChangeFromProto(const v1::DeleteRealRequest& request);
 StatusOr<IpAddress> AddressFromProto(const std::string& text, const std::string& path);
 StatusOr<model::VipKey> VipKeyFromProto(const v1::VipKey& proto, const std::string& path);
 
+// `request` is the message that has these options.
+StatusOr<control::ChangeOptions> OptionsFromProto(const v1::ChangeOptions& proto,
+                                                  const google::protobuf::Message& request,
+                                                  std::string author);
+
 // Every field that has a value in force is set, defaults included; the hash key is left out.
 v1::Config ToProto(const model::Config& config);
 v1::Vip ToProto(const model::Vip& vip);
@@ -44,6 +51,8 @@ v1::VipKey ToProto(const model::VipKey& key);
 v1::Attachment ToProto(const dataplane::Attachment& attachment);
 v1::NextHopStatus ToProto(const dataplane::NextHopResult& result);
 v1::Flow ToProto(const dataplane::TrackedFlow& flow);
+v1::ChangeResult ToProto(const control::Outcome& outcome);
+v1::Revision ToProto(const control::RevisionInfo& info);
 v1::Event ToProto(const events::Event& event);
 google::protobuf::Timestamp TimeToProto(std::chrono::system_clock::time_point time);
 v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config& config);

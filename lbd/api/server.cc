@@ -5,89 +5,123 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
+#include <grpcpp/server_posix.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <filesystem>
+#include <utility>
 
-#include "lbd/api/service.h"
-#include "lbd/base/unique_fd.h"
+#include "lbd/api/guarded_service.h"
 
 namespace lb::api {
 namespace {
 
-constexpr std::string_view kUnixPrefix = "unix:";
 constexpr int kMaxMessageBytes = 64 << 20;
+constexpr size_t kMemoryBytes = size_t{512} << 20;  // for all messages and connections together
+constexpr int kMaxThreads = 192;
+constexpr int kMaxStreamsPerConnection = 128;
+constexpr int kKeepaliveMs = 60'000;
+constexpr int kHandshakeMs = 5'000;
+constexpr int kIdleMs = 15 * 60'000;
+constexpr unsigned kCertificateSeconds = 5;
 constexpr auto kDrainTime = std::chrono::seconds(2);
 
-// True while a process accepts connections at `path`.
-bool IsServed(const std::string& path) {
-  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
-  std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
-  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  return connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
-}
-
-Status PrepareSocket(const std::string& path) {
-  const auto directory = std::filesystem::path(path).parent_path();
-  std::error_code error;
-  if (!directory.empty()) std::filesystem::create_directories(directory, error);
-  if (error) return ErrnoStatus(error.value(), "create " + directory.string());
-  struct stat info {};
-  if (lstat(path.c_str(), &info) != 0) return OkStatus();
-  if (!S_ISSOCK(info.st_mode)) {
-    return FailedPrecondition(fmt::format("--listen: {} exists and is not a socket", path));
+StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsOptions& tls) {
+  using grpc::experimental::FileWatcherCertificateProvider;
+  for (const std::string& file : {tls.cert, tls.key, tls.client_ca}) {
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(file, error)) {
+      return InvalidArgument(
+          fmt::format("TLS needs --tls_cert, --tls_key and --tls_client_ca: "
+                      "there is no file \"{}\"",
+                      file));
+    }
   }
-  if (IsServed(path)) {
-    return FailedPrecondition(fmt::format("--listen: another process serves {}", path));
-  }
-  return OkStatus();
+  auto provider = std::make_shared<FileWatcherCertificateProvider>(tls.key, tls.cert, tls.client_ca,
+                                                                   kCertificateSeconds);
+  grpc::experimental::TlsServerCredentialsOptions options(provider);
+  options.watch_root_certs();
+  options.watch_identity_key_cert_pairs();
+  options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  return grpc::experimental::TlsServerCredentials(options);
 }
 
 }  // namespace
 
 struct Server::Impl {
-  Impl(control::Controller& controller, const std::string& version)
-      : service(controller, version) {}
+  Impl(control::Controller& control, ServerOptions& options, AuditLog log)
+      : controller(control),
+        peers(std::move(options.roles)),
+        audit(std::move(log)),
+        service(controller, options.version, std::move(options.read_config), peers, audit) {}
 
-  LoadBalancerService service;
+  // Who is at the other end of a connection without TLS.
+  Peer Identify(int fd, bool is_unix) const {
+    // Loopback without TLS was asked for by --insecure: everybody on this host is an admin.
+    if (!is_unix) return {.name = "loopback", .role = Role::kAdmin};
+    const auto process = CredentialsOf(fd);
+    return process ? PeerOf(*process, peers.policy()) : Peer();
+  }
+
+  control::Controller& controller;
+  Peers peers;
+  AuditLog audit;
+  GuardedService service;
   std::unique_ptr<grpc::Server> server;
+  std::unique_ptr<Acceptor> acceptor;
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-StatusOr<std::unique_ptr<Server>> Server::Start(const std::string& address,
-                                                control::Controller& controller,
-                                                const std::string& version) {
-  if (!address.starts_with(kUnixPrefix) || address.size() == kUnixPrefix.size()) {
-    return InvalidArgument(fmt::format(
-        "--listen: must be a Unix socket such as unix:/run/lbd/lbd.sock, got \"{}\"", address));
-  }
-  const std::string path = address.substr(kUnixPrefix.size());
-  if (path.size() >= sizeof(sockaddr_un::sun_path)) {
-    return InvalidArgument(fmt::format("--listen: a socket path has at most {} characters, got {}",
-                                       sizeof(sockaddr_un::sun_path) - 1, path.size()));
-  }
-  LB_RETURN_IF_ERROR(PrepareSocket(path));
+StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options,
+                                                control::Controller& controller) {
+  LB_ASSIGN_OR_RETURN(AuditLog audit, AuditLog::Open(options.audit_log));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  auto impl = std::make_unique<Impl>(controller, version);
+  auto impl = std::make_unique<Impl>(controller, options, std::move(audit));
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials());
+  grpc::ResourceQuota quota("lbd");
+  quota.Resize(kMemoryBytes);
+  quota.SetMaxThreads(kMaxThreads);
+  builder.SetResourceQuota(quota);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMs);
+  int port = 0;
+  if (options.tls) {
+    LB_ASSIGN_OR_RETURN(const auto credentials, Credentials(*options.tls));
+    builder.AddListeningPort(options.tls->address, credentials, &port);
+  }
   builder.RegisterService(&impl->service);
-  const mode_t mask = umask(0117);
   impl->server = builder.BuildAndStart();
-  umask(mask);
-  if (impl->server == nullptr) return Unavailable(fmt::format("--listen: cannot bind {}", path));
+  if (impl->server == nullptr || (options.tls && port == 0)) {
+    return Unavailable(fmt::format("--listen_tcp: cannot listen on {}",
+                                   options.tls ? options.tls->address : "nothing"));
+  }
+  Impl* const self = impl.get();
+  LB_ASSIGN_OR_RETURN(impl->acceptor,
+                      Acceptor::Start(std::move(options.listeners),
+                                      {.opened =
+                                           [self](int fd, bool is_unix) {
+                                             const Peer peer = self->Identify(fd, is_unix);
+                                             if (peer.role == Role::kNone) return false;
+                                             self->peers.Add(fd, peer);
+                                             grpc::AddInsecureChannelFromFd(self->server.get(), fd);
+                                             return true;
+                                           },
+                                       .closed = [self](int fd) { self->peers.Remove(fd); }}));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
-Server::~Server() { impl_->server->Shutdown(std::chrono::system_clock::now() + kDrainTime); }
+Server::~Server() {
+  impl_->acceptor.reset();
+  impl_->controller.events().Stop();
+  impl_->server->Shutdown(std::chrono::system_clock::now() + kDrainTime);
+}
 
 }  // namespace lb::api

@@ -3,20 +3,39 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "lbd/api/acceptor.h"
+#include "lbd/api/config_reader.h"
+#include "lbd/api/peer.h"
 #include "lbd/base/status.h"
 #include "lbd/control/controller.h"
 
 namespace lb::api {
 
+// A TCP port for clients with certificates. The files are read again when they change.
+struct TlsOptions {
+  std::string address;    // "0.0.0.0:7000"
+  std::string cert;       // PEM files: our chain,
+  std::string key;        // its key,
+  std::string client_ca;  // who signs the certificates of clients
+};
+
+// Where and how the API is served.
+struct ServerOptions {
+  std::string version;  // of lbd
+  ConfigReader read_config = nullptr;
+  RolePolicy roles;
+  std::string audit_log;            // a file; empty: the log
+  std::vector<Listener> listeners;  // whose peers are known by their process, or are on loopback
+  std::optional<TlsOptions> tls;
+};
+
 // The gRPC server: lb.v1.LoadBalancer, reflection and grpc.health.v1. Thread-safe.
 class Server {
  public:
-  // Listens on `address`, which must be a Unix socket ("unix:/run/lbd/lbd.sock"); its directory is
-  // created, and a socket that nobody serves any more is replaced. Owner and group may connect.
-  static StatusOr<std::unique_ptr<Server>> Start(const std::string& address,
-                                                 control::Controller& controller,
-                                                 const std::string& version);
+  static StatusOr<std::unique_ptr<Server>> Start(ServerOptions options,
+                                                 control::Controller& controller);
   // Finishes the calls under way, for at most two seconds.
   ~Server();
 

@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 
+#include "lbd/api/change_call.h"
 #include "lbd/api/convert.h"
 
 namespace lb::api {
@@ -20,37 +21,6 @@ using std::chrono::steady_clock;
 
 constexpr uint32_t kDefaultFlowLimit = 1000;
 constexpr uint32_t kMaxFlowLimit = 100'000;
-
-// The message of a status travels in a header, "%xx" for all but printable ASCII, and clients take
-// 8 KiB of headers by default.
-std::string FitIntoHeader(std::string message) {
-  constexpr size_t kMaxBytes = 7000;
-  size_t bytes = 0;
-  for (size_t i = 0; i < message.size(); ++i) {
-    const char c = message[i];
-    bytes += c >= ' ' && c <= '~' && c != '%' ? 1 : 3;
-    if (bytes <= kMaxBytes) continue;
-    while (i > 0 && (message[i] & 0xc0) == 0x80) --i;  // UTF-8 stays whole
-    return message.substr(0, i) + "...";
-  }
-  return message;
-}
-
-// The codes are the same by definition.
-grpc::Status ToGrpc(const Status& status) {
-  return {static_cast<grpc::StatusCode>(status.code()), FitIntoHeader(Message(status))};
-}
-
-// Makes the change that `request` asks for.
-template <typename Request, typename Response>
-grpc::Status Change(control::Controller& controller, const Request& request, Response& response) {
-  const auto change = ChangeFromProto(request);
-  if (!change.ok()) return ToGrpc(change.status());
-  const auto outcome = controller.Apply(*change);
-  if (!outcome.ok()) return ToGrpc(outcome.status());
-  response.set_generation(outcome->generation);
-  return grpc::Status::OK;
-}
 
 uint64_t ResidentBytes() {
   std::ifstream statm("/proc/self/statm");
@@ -92,44 +62,26 @@ dataplane::VipCounters CountersOf(const dataplane::Stats& stats, const model::Vi
 
 }  // namespace
 
-LoadBalancerService::LoadBalancerService(control::Controller& controller, std::string version)
-    : controller_(controller), version_(std::move(version)) {}
+LoadBalancerService::LoadBalancerService(control::Controller& controller, std::string version,
+                                         ConfigReader read_config)
+    : controller_(controller), version_(std::move(version)), read_config_(std::move(read_config)) {}
 
-grpc::Status LoadBalancerService::ApplyConfig(grpc::ServerContext*,
-                                              const v1::ApplyConfigRequest* request,
-                                              v1::ApplyConfigResponse* response) {
-  const auto change = ChangeFromProto(*request);
-  if (!change.ok()) return ToGrpc(change.status());
-  const auto outcome = controller_.Apply(*change, request->validate_only());
-  if (!outcome.ok()) return ToGrpc(outcome.status());
-  response->set_generation(outcome->generation);
-  for (const std::string& line : outcome->changes) response->add_changes(line);
-  return grpc::Status::OK;
-}
-
-grpc::Status LoadBalancerService::GetConfig(grpc::ServerContext*, const v1::GetConfigRequest*,
-                                            v1::GetConfigResponse* response) {
-  const auto snapshot = controller_.snapshot();
-  *response->mutable_config() = ToProto(snapshot->config);
-  response->set_generation(snapshot->generation);
-  return grpc::Status::OK;
-}
-
-grpc::Status LoadBalancerService::AddVip(grpc::ServerContext*, const v1::AddVipRequest* request,
+grpc::Status LoadBalancerService::AddVip(grpc::ServerContext* context,
+                                         const v1::AddVipRequest* request,
                                          v1::AddVipResponse* response) {
-  return Change(controller_, *request, *response);
+  return Change(controller_, AuthorOf(*context), *request, *response);
 }
 
-grpc::Status LoadBalancerService::UpdateVip(grpc::ServerContext*,
+grpc::Status LoadBalancerService::UpdateVip(grpc::ServerContext* context,
                                             const v1::UpdateVipRequest* request,
                                             v1::UpdateVipResponse* response) {
-  return Change(controller_, *request, *response);
+  return Change(controller_, AuthorOf(*context), *request, *response);
 }
 
-grpc::Status LoadBalancerService::DeleteVip(grpc::ServerContext*,
+grpc::Status LoadBalancerService::DeleteVip(grpc::ServerContext* context,
                                             const v1::DeleteVipRequest* request,
                                             v1::DeleteVipResponse* response) {
-  return Change(controller_, *request, *response);
+  return Change(controller_, AuthorOf(*context), *request, *response);
 }
 
 grpc::Status LoadBalancerService::ListVips(grpc::ServerContext*, const v1::ListVipsRequest*,
@@ -139,21 +91,22 @@ grpc::Status LoadBalancerService::ListVips(grpc::ServerContext*, const v1::ListV
   return grpc::Status::OK;
 }
 
-grpc::Status LoadBalancerService::AddReal(grpc::ServerContext*, const v1::AddRealRequest* request,
+grpc::Status LoadBalancerService::AddReal(grpc::ServerContext* context,
+                                          const v1::AddRealRequest* request,
                                           v1::AddRealResponse* response) {
-  return Change(controller_, *request, *response);
+  return Change(controller_, AuthorOf(*context), *request, *response);
 }
 
-grpc::Status LoadBalancerService::UpdateReal(grpc::ServerContext*,
+grpc::Status LoadBalancerService::UpdateReal(grpc::ServerContext* context,
                                              const v1::UpdateRealRequest* request,
                                              v1::UpdateRealResponse* response) {
-  return Change(controller_, *request, *response);
+  return Change(controller_, AuthorOf(*context), *request, *response);
 }
 
-grpc::Status LoadBalancerService::DeleteReal(grpc::ServerContext*,
+grpc::Status LoadBalancerService::DeleteReal(grpc::ServerContext* context,
                                              const v1::DeleteRealRequest* request,
                                              v1::DeleteRealResponse* response) {
-  return Change(controller_, *request, *response);
+  return Change(controller_, AuthorOf(*context), *request, *response);
 }
 
 grpc::Status LoadBalancerService::ListReals(grpc::ServerContext*,
@@ -197,6 +150,7 @@ grpc::Status LoadBalancerService::GetStatus(grpc::ServerContext*, const v1::GetS
   response->set_kernel(KernelRelease());
   response->set_uptime_seconds(duration_cast<seconds>(now - started_at_).count());
   response->set_generation(snapshot->generation);
+  if (snapshot->confirm_by) *response->mutable_confirm_by() = TimeToProto(*snapshot->confirm_by);
   response->set_config_age_seconds(duration_cast<seconds>(now - snapshot->applied_at).count());
   for (const auto& attachment : report.attachments) {
     *response->add_attachments() = ToProto(attachment);

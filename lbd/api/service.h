@@ -5,21 +5,34 @@
 #include <string>
 
 #include "lb/v1/load_balancer_service.grpc.pb.h"
+#include "lbd/api/config_reader.h"
 #include "lbd/api/watch.h"
 #include "lbd/control/controller.h"
 
 namespace lb::api {
 
 // lb.v1.LoadBalancer over a Controller. Thread-safe: gRPC calls it from its own threads.
-class LoadBalancerService final : public v1::LoadBalancer::Service {
+class LoadBalancerService : public v1::LoadBalancer::Service {
  public:
   // `controller` outlives this.
-  LoadBalancerService(control::Controller& controller, std::string version);
+  LoadBalancerService(control::Controller& controller, std::string version,
+                      ConfigReader read_config);
 
   grpc::Status ApplyConfig(grpc::ServerContext* context, const v1::ApplyConfigRequest* request,
                            v1::ApplyConfigResponse* response) override;
+  grpc::Status ConfirmConfig(grpc::ServerContext* context, const v1::ConfirmConfigRequest* request,
+                             v1::ConfirmConfigResponse* response) override;
   grpc::Status GetConfig(grpc::ServerContext* context, const v1::GetConfigRequest* request,
                          v1::GetConfigResponse* response) override;
+  grpc::Status ListRevisions(grpc::ServerContext* context, const v1::ListRevisionsRequest* request,
+                             v1::ListRevisionsResponse* response) override;
+  grpc::Status DiffConfig(grpc::ServerContext* context, const v1::DiffConfigRequest* request,
+                          v1::DiffConfigResponse* response) override;
+  grpc::Status RollbackConfig(grpc::ServerContext* context,
+                              const v1::RollbackConfigRequest* request,
+                              v1::RollbackConfigResponse* response) override;
+  grpc::Status ReloadConfig(grpc::ServerContext* context, const v1::ReloadConfigRequest* request,
+                            v1::ReloadConfigResponse* response) override;
   grpc::Status AddVip(grpc::ServerContext* context, const v1::AddVipRequest* request,
                       v1::AddVipResponse* response) override;
   grpc::Status UpdateVip(grpc::ServerContext* context, const v1::UpdateVipRequest* request,
@@ -53,10 +66,15 @@ class LoadBalancerService final : public v1::LoadBalancer::Service {
     return watches_.Stats(*context, *request, *writer);
   }
 
+ protected:
+  // Who calls, for logs and the history.
+  virtual std::string AuthorOf(const grpc::ServerContext& context) const = 0;
+
  private:
   control::Controller& controller_;
   Watches watches_{controller_};
   std::string version_;
+  ConfigReader read_config_;  // may be null
   std::chrono::steady_clock::time_point started_at_ = std::chrono::steady_clock::now();
 };
 

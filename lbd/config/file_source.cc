@@ -26,8 +26,12 @@ StatusOr<std::string> ReadFile(const std::string& path) {
 
 StatusOr<model::ReplaceConfig> ReadConfigFile(const std::string& path) {
   LB_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  return ReadConfigText(text, path);
+}
+
+StatusOr<model::ReplaceConfig> ReadConfigText(const std::string& text, const std::string& name) {
   v1::Config proto;
-  const ParsedDocument document = ParseDocument(text, path, proto);
+  const ParsedDocument document = ParseDocument(text, name, proto);
   LB_RETURN_IF_ERROR(document.status());
   api::ConvertedConfig converted = api::ConfigFromProto(proto);
   if (const Status status = model::ToStatus(converted.problems); !status.ok()) {

@@ -24,15 +24,22 @@ bool Rang(const UniqueFd& timer) {
 
 }  // namespace
 
+std::string Snapshot::etag() const {
+  using std::chrono::microseconds;
+  const auto micros = std::chrono::duration_cast<microseconds>(time.time_since_epoch()).count();
+  return fmt::format("{}-{:x}", generation, micros);
+}
+
 StatusOr<std::unique_ptr<Controller>> Controller::Create(
-    std::unique_ptr<dataplane::Dataplane> dataplane) {
+    std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<Journal> journal) {
   LB_ASSIGN_OR_RETURN(auto loop, EventLoop::Create());
   UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   if (!timer.valid()) return ErrnoStatus(errno, "create a timer");
   UniqueFd look_timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   if (!look_timer.valid()) return ErrnoStatus(errno, "create a timer");
-  std::unique_ptr<Controller> self(new Controller(std::move(dataplane), std::move(loop),
-                                                  std::move(timer), std::move(look_timer)));
+  std::unique_ptr<Controller> self(new Controller(std::move(dataplane), std::move(journal),
+                                                  std::move(loop), std::move(timer),
+                                                  std::move(look_timer)));
   Controller* const controller = self.get();
   if (const int fd = self->dataplane_->event_fd(); fd >= 0) {
     LB_RETURN_IF_ERROR(self->loop_->Watch(fd, [controller] {
@@ -50,8 +57,10 @@ StatusOr<std::unique_ptr<Controller>> Controller::Create(
 }
 
 Controller::Controller(std::unique_ptr<dataplane::Dataplane> dataplane,
-                       std::unique_ptr<EventLoop> loop, UniqueFd timer, UniqueFd look_timer)
+                       std::unique_ptr<Journal> journal, std::unique_ptr<EventLoop> loop,
+                       UniqueFd timer, UniqueFd look_timer)
     : dataplane_(std::move(dataplane)),
+      journal_(std::move(journal)),
       loop_(std::move(loop)),
       timer_(std::move(timer)),
       look_timer_(std::move(look_timer)),
@@ -69,61 +78,27 @@ std::shared_ptr<const Snapshot> Controller::snapshot() const {
   return snapshot_;
 }
 
-StatusOr<Controller::Outcome> Controller::Apply(const model::Change& change, bool validate_only) {
-  return Call([&] { return ApplyOnLoop(change, validate_only); });
-}
-
-StatusOr<Controller::Outcome> Controller::ApplyOnLoop(const model::Change& change,
-                                                      bool validate_only) {
-  const std::shared_ptr<const Snapshot> before = snapshot();
-  LB_ASSIGN_OR_RETURN(model::Config config, model::Apply(before->config, change));
-  Outcome outcome{.generation = before->generation, .changes = model::Diff(before->config, config)};
-  if (validate_only) return outcome;
-
-  const auto now = std::chrono::steady_clock::now();
-  const Lifecycle lifecycle_before = lifecycle_;
-  lifecycle_.Update(before->config, config, now);
-  dataplane::Desired desired = DesiredNow(config, now);
-  rings_.Trim();  // here, so that refused changes do not pile up theirs
-  if (const Status status = dataplane_->Apply(desired); !status.ok()) {
-    lifecycle_ = lifecycle_before;
-    return status;
-  }
-  ScheduleTimer(lifecycle_.Next(now));
-
-  outcome.generation = before->generation + 1;
-  LOG(INFO) << "Generation " << outcome.generation << " is in force";
-  for (const std::string& line : outcome.changes) LOG(INFO) << "  " << line;
-  Tell(before->config, config, outcome);
-  LookSoon();
-  auto after = std::make_shared<Snapshot>();
-  after->config = std::move(config);
-  after->generation = outcome.generation;
-  after->applied_at = now;
-  after->services = std::move(desired.services);
-  Publish(std::move(after));
-  return outcome;
-}
-
 void Controller::Publish(std::shared_ptr<const Snapshot> snapshot) {
   MutexLock lock(mutex_);
   snapshot_ = std::move(snapshot);
 }
 
-void Controller::Tell(const model::Config& before, const model::Config& after,
-                      const Outcome& outcome) {
+void Controller::Tell(const model::Config& before, const Snapshot& after,
+                      const std::vector<std::string>& changes) {
   constexpr size_t kMaxLines = 50;
-  const size_t count = outcome.changes.size();
-  std::string message = fmt::format("generation {} is in force", outcome.generation);
-  for (size_t i = 0; i < std::min(count, kMaxLines); ++i) message += "\n" + outcome.changes[i];
-  if (count > kMaxLines) message += fmt::format("\nand {} more changes", count - kMaxLines);
+  std::string message = fmt::format("generation {} is in force", after.generation);
+  if (after.confirm_by) message += ", and waits to be confirmed";
+  for (size_t i = 0; i < std::min(changes.size(), kMaxLines); ++i) message += "\n" + changes[i];
+  if (changes.size() > kMaxLines) {
+    message += fmt::format("\nand {} more changes", changes.size() - kMaxLines);
+  }
   events_.Publish({.kind = events::Kind::kConfig,
                    .message = std::move(message),
-                   .generation = outcome.generation});
+                   .generation = after.generation});
   const auto drains = [](const model::Real* real) {
     return real != nullptr && real->state == model::RealState::kDraining;
   };
-  for (const model::Vip& vip : after.vips) {
+  for (const model::Vip& vip : after.config.vips) {
     const model::Vip* was = before.FindVip(vip.key);
     if (was != nullptr && *was == vip) continue;
     for (const model::Real& real : vip.reals) {
@@ -157,7 +132,12 @@ dataplane::Desired Controller::DesiredNow(const model::Config& config, Lifecycle
   return desired;
 }
 
-void Controller::ScheduleTimer(const std::optional<Lifecycle::TimePoint>& at) {
+void Controller::ScheduleTimer(Lifecycle::TimePoint now,
+                               std::optional<Lifecycle::TimePoint> retry) {
+  std::optional<Lifecycle::TimePoint> at = retry;
+  const auto consider = [&](Lifecycle::TimePoint time) { at = at ? std::min(*at, time) : time; };
+  if (const auto next = lifecycle_.Next(now)) consider(*next);
+  if (unconfirmed_) consider(unconfirmed_->deadline);
   itimerspec timer{};
   if (at) {
     // A timer of 0 would be off, and one that rings too early would ring again.
@@ -173,6 +153,11 @@ void Controller::ScheduleTimer(const std::optional<Lifecycle::TimePoint>& at) {
 void Controller::OnTimer() {
   if (!Rang(timer_)) return;
   const auto now = std::chrono::steady_clock::now();
+  if (unconfirmed_ && now >= unconfirmed_->deadline) TakeBack();
+  StepLifecycle(now);
+}
+
+void Controller::StepLifecycle(Lifecycle::TimePoint now) {
   for (const auto& [vip, real] : lifecycle_.TakeDrained(now)) {
     const uint64_t given_up = dataplane_->PurgeFlows(vip, real);
     LOG(INFO) << vip.ToString() << " real " << real.ToString() << ": drained, " << given_up
@@ -186,7 +171,7 @@ void Controller::OnTimer() {
   if (desired.services != before->services) {
     if (const Status status = dataplane_->Apply(desired); !status.ok()) {
       LOG(ERROR) << "Slow start: " << Message(status);
-      ScheduleTimer(now + kRetry);  // the last step would be its last chance
+      ScheduleTimer(now, now + kRetry);  // the last step would be its last chance
       return;
     }
     rings_.Trim();
@@ -195,7 +180,7 @@ void Controller::OnTimer() {
     Publish(std::move(after));
   }
   // Of the moment that was applied: a step since then is still to be made.
-  ScheduleTimer(lifecycle_.Next(now));
+  ScheduleTimer(now);
 }
 
 dataplane::Stats Controller::ReadStats() {
@@ -208,6 +193,10 @@ std::vector<dataplane::TrackedFlow> Controller::ListFlows(const model::VipKey& v
 
 uint64_t Controller::PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real) {
   return Call([&] { return dataplane_->PurgeFlows(vip, real); });
+}
+
+void Controller::Ping() {
+  Call([] {});
 }
 
 DataplaneReport Controller::Report() {

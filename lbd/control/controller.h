@@ -6,6 +6,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -15,9 +16,13 @@
 #include "lbd/base/mutex.h"
 #include "lbd/base/status.h"
 #include "lbd/base/unique_fd.h"
+#include "lbd/control/draft.h"
+#include "lbd/control/journal.h"
 #include "lbd/control/lifecycle.h"
 #include "lbd/control/plane_watch.h"
+#include "lbd/control/request_log.h"
 #include "lbd/control/ring_cache.h"
+#include "lbd/control/transaction.h"
 #include "lbd/dataplane/dataplane.h"
 #include "lbd/events/event_hub.h"
 #include "lbd/model/change.h"
@@ -29,9 +34,14 @@ namespace lb::control {
 struct Snapshot {
   model::Config config;
   uint64_t generation = 0;  // grows with every change
+  WallTime time;            // of the change
   std::chrono::steady_clock::time_point applied_at;
+  std::optional<WallTime> confirm_by;  // what was in force before comes back then
   // In the order of config.vips, each followed by its source routes.
   std::vector<dataplane::Service> services;
+
+  // Names this configuration, over restarts too.
+  std::string etag() const;
 };
 
 // What the kernel side has to say.
@@ -46,40 +56,91 @@ struct DataplaneReport {
 // other. Thread-safe.
 class Controller {
  public:
+  using Outcome = control::Outcome;
+
+  // Without a journal nothing outlives the process.
   static StatusOr<std::unique_ptr<Controller>> Create(
-      std::unique_ptr<dataplane::Dataplane> dataplane);
+      std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<Journal> journal = nullptr);
   ~Controller();
 
-  struct Outcome {
-    uint64_t generation = 0;
-    std::vector<std::string> changes;
-  };
-  // Makes `change` and returns when every CPU forwards by it; a refused change leaves everything as
-  // it was. With `validate_only` nothing is changed.
-  StatusOr<Outcome> Apply(const model::Change& change, bool validate_only = false);
+  // Goes on with a revision of the journal: to be called before anything else changes.
+  Status Restore(const Revision& revision);
+
+  // Makes `change` and returns when every CPU forwards by it and the journal has it; a refused
+  // change leaves everything as it was. Small changes that are asked for at the same time are made
+  // together.
+  StatusOr<Outcome> Apply(const model::Change& change, const ChangeOptions& options = {});
+  // Keeps a change that waits to be confirmed; with an etag only if it is that one.
+  StatusOr<uint64_t> Confirm(const std::optional<std::string>& etag, const std::string& author);
+  // Makes an earlier revision the configuration; by default the one before.
+  StatusOr<Outcome> Rollback(std::optional<uint64_t> generation, const ChangeOptions& options);
+
+  // Newest first.
+  StatusOr<std::vector<RevisionInfo>> ListRevisions(size_t limit) const;
+  StatusOr<model::Config> LoadRevision(uint64_t generation) const;
 
   std::shared_ptr<const Snapshot> snapshot() const;
   dataplane::Stats ReadStats();
   std::vector<dataplane::TrackedFlow> ListFlows(const model::VipKey& vip, size_t limit);
   uint64_t PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real);
   DataplaneReport Report();
+  // Returns when the control thread has answered.
+  void Ping();
   // What happens.
   events::EventHub& events() { return events_; }
 
  private:
-  Controller(std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<EventLoop> loop,
-             UniqueFd timer, UniqueFd look_timer);
+  // A change that somebody waits for.
+  struct Request {
+    const model::Change& change;
+    const ChangeOptions& options;
+    bool rolls_back = false;  // allowed while a change waits to be confirmed
+    std::promise<StatusOr<Outcome>> answer = {};
+  };
+  // A configuration that waits to be confirmed.
+  struct Unconfirmed {
+    model::Config before;
+    uint64_t generation_before = 0;
+    Lifecycle::TimePoint deadline;
+  };
 
-  StatusOr<Outcome> ApplyOnLoop(const model::Change& change, bool validate_only);
+  Controller(std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<Journal> journal,
+             std::unique_ptr<EventLoop> loop, UniqueFd timer, UniqueFd look_timer);
+
+  StatusOr<Outcome> Ask(const model::Change& change, const ChangeOptions& options, bool rolls_back);
+  // Serves the queue; the rest belongs to the control thread.
+  void ServeQueue();
+  // Makes the changes of `requests` as one generation, or each alone where that fails.
+  void Serve(std::span<Request* const> requests);
+  // Whether `request` may be made now: of several at once only the first sees `before`.
+  Status Admit(const Request& request, const Snapshot& before, bool first) const;
+  // Brings the draft into force, or says what would happen.
+  StatusOr<Outcome> Commit(const std::shared_ptr<const Snapshot>& before, const Draft& draft,
+                           std::span<Request* const> requests);
+  // Journal, data plane, journal: all or nothing.
+  Status Install(const Revision& revision, const Draft& draft, const dataplane::Desired& desired,
+                 const Snapshot& before);
+  std::vector<Disruption> Predict(const Snapshot& before, const model::Config& config,
+                                  const dataplane::Desired& desired) const;
+  Status RestoreOnLoop(const Revision& revision);
+  StatusOr<uint64_t> ConfirmOnLoop(const std::optional<std::string>& etag,
+                                   const std::string& author);
+  // The time to confirm is over.
+  void TakeBack();
+
   // What the data plane is to do now for `config`.
   dataplane::Desired DesiredNow(const model::Config& config, Lifecycle::TimePoint now);
-  // The time has come for a step of a slow start or for the end of a drain.
+  // The time has come for a step of a slow start, the end of a drain or of the wait for a
+  // confirmation.
   void OnTimer();
-  // Calls OnTimer() at `at`; empty: not.
-  void ScheduleTimer(const std::optional<Lifecycle::TimePoint>& at);
+  void StepLifecycle(Lifecycle::TimePoint now);
+  // Rings the timer when something is next, at `retry` at the latest.
+  void ScheduleTimer(Lifecycle::TimePoint now,
+                     std::optional<Lifecycle::TimePoint> retry = std::nullopt);
   void Publish(std::shared_ptr<const Snapshot> snapshot);
   // Tells the difference of two configurations as events.
-  void Tell(const model::Config& before, const model::Config& after, const Outcome& outcome);
+  void Tell(const model::Config& before, const Snapshot& after,
+            const std::vector<std::string>& changes);
   // Looks for events of the data plane soon: the next few changes are looked at together.
   void LookSoon();
 
@@ -95,11 +156,16 @@ class Controller {
   events::EventHub events_;
   PlaneWatch watch_{events_};
   std::unique_ptr<dataplane::Dataplane> dataplane_;
+  std::unique_ptr<Journal> journal_;  // may be null
   std::unique_ptr<EventLoop> loop_;
   UniqueFd timer_;
   UniqueFd look_timer_;
   RingCache rings_;
   Lifecycle lifecycle_;
+  RequestLog request_log_;
+  std::optional<Unconfirmed> unconfirmed_;
+  Mutex queue_mutex_;
+  std::vector<Request*> queue_ LB_GUARDED_BY(queue_mutex_);
   mutable Mutex mutex_;
   std::shared_ptr<const Snapshot> snapshot_ LB_GUARDED_BY(mutex_);
   std::thread thread_;  // last: runs while everything above lives

@@ -25,7 +25,7 @@ def restart():
     """Forwarding survives SIGTERM, kill -9 and new starts; a running download does not notice."""
     with with_both_vips() as lab:
         download = lab.client.start("download", [
-            "curl", "-sS", "--limit-rate", "16M", "-o", "/dev/null",
+            "curl", "-sS", "--limit-rate", "8M", "-o", "/dev/null",
             "-w", "%{http_code} %{size_download}", url(VIP4, "/big")])
         for signum in (signal.SIGTERM, signal.SIGKILL):
             lab.lbd.stop(signum)

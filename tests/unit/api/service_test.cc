@@ -10,8 +10,11 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <set>
 
 #include "lb/v1/load_balancer_service.grpc.pb.h"
+#include "lbd/api/guarded_service.h"
 #include "lbd/api/server.h"
 #include "lbd/api/watch.h"
 #include "tests/support/fake_dataplane.h"
@@ -24,6 +27,7 @@ using grpc::StatusCode;
 using model::Ip;
 using model::Key;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr const char* kKey = "address: '192.0.2.1' port: 80 protocol: PROTOCOL_TCP";
 
@@ -44,9 +48,17 @@ class ServiceTest : public ::testing::Test {
     plane_->flows = {{.slot = 3, .fingerprint = 0xabc, .real = Ip("10.0.0.1")},
                      {.slot = 4, .fingerprint = 0xdef, .real = Ip("10.0.0.1")}};
     controller_ = control::Controller::Create(std::move(plane)).value();
-    server_ = Server::Start(address_, *controller_, "1.2.3").value();
+    server_ = Start("1.2.3").value();
     channel_ = grpc::CreateChannel(address_, grpc::InsecureChannelCredentials());
     stub_ = v1::LoadBalancer::NewStub(channel_);
+  }
+  StatusOr<std::unique_ptr<Server>> Start(const std::string& version) {
+    ServerOptions options{.version = version, .audit_log = directory_ + "/audit"};
+    std::filesystem::create_directories(directory_);
+    LB_ASSIGN_OR_RETURN(Listener listener,
+                        BindUnix(address_.substr(std::string_view("unix:").size()), getegid()));
+    options.listeners.push_back(std::move(listener));
+    return Server::Start(std::move(options), *controller_);
   }
   ~ServiceTest() override {
     server_.reset();
@@ -140,8 +152,46 @@ TEST_F(ServiceTest, TheSocketIsForOwnerAndGroup) {
   EXPECT_EQ(info.st_mode & 0777, 0660u);
 }
 
+// The names of all calls, as "kind name".
+std::set<std::string> CallsOfTheProtoFile() {
+  std::set<std::string> calls;
+  const auto* service =
+      v1::ApplyConfigRequest::descriptor()->file()->FindServiceByName("LoadBalancer");
+  for (int i = 0; i < service->method_count(); ++i) {
+    const auto* method = service->method(i);
+    calls.insert((method->server_streaming() ? "stream " : "unary ") + method->name());
+  }
+  return calls;
+}
+
+TEST(GuardedServiceTest, EveryCallIsGuarded) {
+  std::set<std::string> guarded;
+#define LB_ADD_UNARY(Method) guarded.insert("unary " #Method);
+#define LB_ADD_STREAM(Method) guarded.insert("stream " #Method);
+  LB_UNARY_CALLS(LB_ADD_UNARY)
+  LB_STREAM_CALLS(LB_ADD_STREAM)
+  EXPECT_EQ(guarded, CallsOfTheProtoFile());
+}
+
+TEST_F(ServiceTest, ChangesAreWrittenDownWithoutSecrets) {
+  Call(&Stub::ApplyConfig,
+       "config { hash_key: '00112233445566778899aabbccddeeff' }"
+       " options { comment: 'new key' }");
+  Call(&Stub::DeleteVip, fmt::format("vip {{ {} }}", kKey));
+  Call(&Stub::GetConfig, "");
+  std::ifstream in(directory_ + "/audit");
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_THAT(lines[0], HasSubstr("\"call\":\"ApplyConfig\""));
+  EXPECT_THAT(lines[0], HasSubstr("new key"));
+  EXPECT_THAT(lines[0], Not(HasSubstr("0011")));
+  EXPECT_THAT(lines[0], HasSubstr(fmt::format("\"peer\":\"uid {}", geteuid())));
+  EXPECT_THAT(lines[1], HasSubstr("\"code\":5"));
+}
+
 TEST_F(ServiceTest, ASecondServerOnTheSocketIsRefused) {
-  const auto second = Server::Start(address_, *controller_, "1");
+  const auto second = Start("2");
   EXPECT_FALSE(second.ok());
   AddVip();  // the first still serves
 }
@@ -151,7 +201,7 @@ TEST_F(ServiceTest, ADocumentBecomesTheConfigurationAndCanBeReadBack) {
       Call(&Stub::ApplyConfig, fmt::format("config {{ vips {{ {} name: 'web' }} }}", kKey));
   ASSERT_TRUE(status_.ok()) << status_.error_message();
   EXPECT_EQ(applied.generation(), 1u);
-  EXPECT_EQ(applied.changes(0), "+ 192.0.2.1:80/tcp (0 reals)");
+  EXPECT_EQ(applied.result().changes(0), "+ 192.0.2.1:80/tcp (0 reals)");
   const auto got = Call(&Stub::GetConfig, "");
   EXPECT_EQ(got.generation(), 1u);
   EXPECT_EQ(got.config().vips(0).name(), "web");
@@ -159,9 +209,53 @@ TEST_F(ServiceTest, ADocumentBecomesTheConfigurationAndCanBeReadBack) {
 }
 
 TEST_F(ServiceTest, ValidateOnlyChangesNothing) {
-  Call(&Stub::ApplyConfig, fmt::format("config {{ vips {{ {} }} }} validate_only: true", kKey));
+  Call(&Stub::ApplyConfig,
+       fmt::format("config {{ vips {{ {} }} }} options {{ validate_only: true }}", kKey));
   EXPECT_TRUE(status_.ok());
   EXPECT_EQ(Call(&Stub::ListVips, "").vips_size(), 0);
+}
+
+TEST_F(ServiceTest, AChangeIsMadeOnceAndForTheConfigurationThatItWasMadeFor) {
+  const std::string add = fmt::format("vip {{ {} }} options {{ request_id: 'a' }}", kKey);
+  const auto first = Call(&Stub::AddVip, add);
+  const auto again = Call(&Stub::AddVip, add);
+  ASSERT_TRUE(status_.ok()) << status_.error_message();
+  EXPECT_EQ(again.generation(), 1u);
+  EXPECT_EQ(again.result().etag(), first.result().etag());
+  EXPECT_EQ(Call(&Stub::GetConfig, "").etag(), first.result().etag());
+  Call(&Stub::DeleteVip, fmt::format("vip {{ {} }} options {{ etag: '1-0' }}", kKey));
+  EXPECT_EQ(status_.error_code(), StatusCode::ABORTED);
+  Call(&Stub::DeleteVip, fmt::format("vip {{ {} }} options {{ max_disruption: 2 }}", kKey));
+  EXPECT_EQ(status_.error_message(), "options.max_disruption: must be 0..1, got 2");
+  Call(&Stub::DeleteVip,
+       fmt::format("vip {{ {} }} options {{ etag: '{}' }}", kKey, first.result().etag()));
+  EXPECT_TRUE(status_.ok()) << status_.error_message();
+}
+
+TEST_F(ServiceTest, AConfigurationCanWaitToBeConfirmed) {
+  Call(&Stub::ApplyConfig, "config { } confirm_within_seconds: 0");
+  EXPECT_EQ(status_.error_code(), StatusCode::INVALID_ARGUMENT);
+  const auto applied =
+      Call(&Stub::ApplyConfig,
+           fmt::format("config {{ vips {{ {} }} }} confirm_within_seconds: 60", kKey));
+  EXPECT_GT(applied.result().confirm_by().seconds(), 0);
+  EXPECT_EQ(Call(&Stub::GetStatus, "").confirm_by().seconds(),
+            applied.result().confirm_by().seconds());
+  Call(&Stub::DeleteVip, fmt::format("vip {{ {} }}", kKey));
+  EXPECT_EQ(status_.error_code(), StatusCode::FAILED_PRECONDITION);
+  Call(&Stub::ConfirmConfig, "");
+  EXPECT_TRUE(status_.ok()) << status_.error_message();
+  EXPECT_FALSE(Call(&Stub::GetStatus, "").has_confirm_by());
+  Call(&Stub::ConfirmConfig, "");
+  EXPECT_EQ(status_.error_code(), StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_F(ServiceTest, WithoutAStateDirectoryThereAreNoRevisions) {
+  Call(&Stub::ListRevisions, "");
+  EXPECT_EQ(status_.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status_.error_message(), HasSubstr("--state_dir"));
+  Call(&Stub::ReloadConfig, "");
+  EXPECT_THAT(status_.error_message(), HasSubstr("--config"));
 }
 
 TEST_F(ServiceTest, MistakesAreNamedWithTheirPath) {

@@ -29,6 +29,10 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
 
   // What clients sent last.
   v1::ApplyConfigRequest apply_config;
+  v1::ConfirmConfigRequest confirm_config;
+  v1::GetConfigRequest get_config;
+  v1::DiffConfigRequest diff_config;
+  v1::RollbackConfigRequest rollback_config;
   v1::AddVipRequest add_vip;
   v1::UpdateVipRequest update_vip;
   v1::DeleteVipRequest delete_vip;
@@ -43,6 +47,10 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   // What they get.
   v1::ApplyConfigResponse applied;
   v1::GetConfigResponse config;
+  v1::ListRevisionsResponse revisions;
+  v1::DiffConfigResponse diff;
+  v1::RollbackConfigResponse rolled_back;
+  v1::ReloadConfigResponse reloaded;
   v1::ListVipsResponse vips;
   v1::ListRealsResponse reals;
   v1::GetStatusResponse status;
@@ -76,8 +84,31 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
     apply_config = *request;
     return Answer(applied, response);
   }
-  grpc::Status GetConfig(Context*, const v1::GetConfigRequest*,
+  grpc::Status ConfirmConfig(Context*, const v1::ConfirmConfigRequest* request,
+                             v1::ConfirmConfigResponse* response) override {
+    return Record(request, confirm_config, response);
+  }
+  grpc::Status ListRevisions(Context*, const v1::ListRevisionsRequest*,
+                             v1::ListRevisionsResponse* response) override {
+    return Answer(revisions, response);
+  }
+  grpc::Status DiffConfig(Context*, const v1::DiffConfigRequest* request,
+                          v1::DiffConfigResponse* response) override {
+    diff_config = *request;
+    return Answer(diff, response);
+  }
+  grpc::Status RollbackConfig(Context*, const v1::RollbackConfigRequest* request,
+                              v1::RollbackConfigResponse* response) override {
+    rollback_config = *request;
+    return Answer(rolled_back, response);
+  }
+  grpc::Status ReloadConfig(Context*, const v1::ReloadConfigRequest*,
+                            v1::ReloadConfigResponse* response) override {
+    return Answer(reloaded, response);
+  }
+  grpc::Status GetConfig(Context*, const v1::GetConfigRequest* request,
                          v1::GetConfigResponse* response) override {
+    get_config = *request;
     return Answer(config, response);
   }
   grpc::Status AddVip(Context*, const v1::AddVipRequest* request,

@@ -394,16 +394,107 @@ verdicts:
 
 TEST_F(LbctlTest, ConfigApplyReadsTheStandardInput) {
   in_ = "vips: [{address: 192.0.2.1, port: 0, protocol: tcp}]\n";
-  lbd_.applied = Read<v1::ApplyConfigResponse>("generation: 8\nchanges: [+ 192.0.2.1:80/tcp]");
+  lbd_.applied =
+      Read<v1::ApplyConfigResponse>("{generation: 8, result: {changes: [+ 192.0.2.1:80/tcp]}}");
   EXPECT_EQ(Lbctl({"config", "apply", "-"}), kDone);
   EXPECT_TRUE(lbd_.apply_config.config().vips(0).has_port());
-  EXPECT_FALSE(lbd_.apply_config.validate_only());
+  EXPECT_FALSE(lbd_.apply_config.options().validate_only());
   EXPECT_EQ(out_, "+ 192.0.2.1:80/tcp\napplied 1 change; generation 8\n");
   EXPECT_EQ(Lbctl({"config", "apply", "-", "--dry-run"}), kDone);
-  EXPECT_TRUE(lbd_.apply_config.validate_only());
+  EXPECT_TRUE(lbd_.apply_config.options().validate_only());
   EXPECT_EQ(out_, "+ 192.0.2.1:80/tcp\nvalid; would make 1 change\n");
-  lbd_.applied.clear_changes();
+  lbd_.applied.clear_result();
   EXPECT_EQ(Lbctl({"config", "apply", "-"}), kDone);
+  EXPECT_EQ(out_, "nothing to change\n");
+}
+
+TEST_F(LbctlTest, ConfigApplySaysWhatIsDisruptedAndWhatWaits) {
+  in_ = "{}";
+  lbd_.applied = Read<v1::ApplyConfigResponse>(
+      "{generation: 8, result: {changes: [a, b], disruptions: [{moved_slots: 0.125, lost_flows: 7,"
+      " vip: {address: 192.0.2.1, port: 80, protocol: tcp}}]}}");
+  EXPECT_EQ(Lbctl({"config", "apply", "-", "--dry-run", "--max-disruption", "12.5", "--max-changes",
+                   "3", "--comment", "why", "--etag", "8-ab", "--confirm-within", "60"}),
+            kDone);
+  const v1::ChangeOptions& options = lbd_.apply_config.options();
+  EXPECT_EQ(options.max_disruption(), 0.125);
+  EXPECT_EQ(options.max_changes(), 3);
+  EXPECT_EQ(options.comment(), "why");
+  EXPECT_EQ(options.etag(), "8-ab");
+  EXPECT_EQ(lbd_.apply_config.confirm_within_seconds(), 60);
+  EXPECT_NE(out_.find("192.0.2.1:80/tcp          12.50 %           7\n"), std::string::npos)
+      << out_;
+  lbd_.applied.mutable_result()->mutable_confirm_by()->set_seconds(1'700'000'000);
+  EXPECT_EQ(Lbctl({"config", "apply", "-"}), kDone);
+  EXPECT_NE(out_.find("unless confirmed: lbctl config confirm\n"), std::string::npos) << out_;
+  EXPECT_EQ(Lbctl({"config", "confirm", "--etag", "8-ab"}), kDone);
+  EXPECT_EQ(lbd_.confirm_config.etag(), "8-ab");
+  EXPECT_EQ(out_, "confirmed; generation 7 stays\n");
+}
+
+TEST_F(LbctlTest, ADocumentIsValidatedWithoutLbd) {
+  server_ = "unix:/nobody/here";
+  in_ =
+      "vips: [{address: 192.0.2.1, port: 80, protocol: tcp, reals: [{address: 10.0.0.1,\n"
+      "  weight: 1000001}]}]\n";
+  EXPECT_EQ(Lbctl({"config", "validate", "-"}), kRefused);
+  EXPECT_EQ(err_,
+            "<stdin>:2:11: vips[0].reals[0].weight: must be 0..1000000, got 1000001\n"
+            "lbctl: the document has errors\n");
+  in_ = "{}";
+  EXPECT_EQ(Lbctl({"config", "validate", "-"}), kDone);
+  EXPECT_EQ(out_, "<stdin>: valid\n");
+}
+
+TEST_F(LbctlTest, EditorsGetASchemaWithDescriptionsAndRanges) {
+  EXPECT_EQ(Lbctl({"config", "schema"}), kDone);
+  const json schema = Json();
+  EXPECT_EQ(schema["additionalProperties"], false);
+  EXPECT_EQ(schema["properties"]["vips"]["items"]["$ref"], "#/$defs/Vip");
+  const json& real = schema["$defs"]["Real"]["properties"];
+  EXPECT_EQ(real["weight"]["maximum"], 1000000);
+  EXPECT_EQ(real["weight"]["type"], "integer");
+  EXPECT_NE(real["weight"]["description"].get<std::string>().find("Default 100"),
+            std::string::npos);
+  EXPECT_EQ(real["state"]["enum"][0], "active");
+  EXPECT_EQ(schema["$defs"]["Vip"]["properties"]["port"]["maximum"], 65535);
+}
+
+TEST_F(LbctlTest, ImportPrintsADocumentWithItsNotes) {
+  in_ = "-A -t 192.0.2.1:80 -s rr\n";
+  EXPECT_EQ(Lbctl({"import", "ipvs"}), kDone);
+  EXPECT_TRUE(out_.starts_with("# line 1: scheduler rr")) << out_;
+  const std::string document = out_;
+  in_ = document;
+  EXPECT_EQ(Lbctl({"config", "validate", "-"}), kDone);
+  in_ = "what\n";
+  EXPECT_EQ(Lbctl({"import", "katran", "-"}), kRefused);
+}
+
+TEST_F(LbctlTest, RevisionsAreListedComparedAndRolledBack) {
+  lbd_.revisions = Read<v1::ListRevisionsResponse>(
+      "{revisions: [{generation: 12, author: alice, comment: more, changes: [x, y]}]}");
+  EXPECT_EQ(Lbctl({"config", "history"}), kDone);
+  EXPECT_NE(out_.find("alice         2  more\n"), std::string::npos) << out_;
+  lbd_.diff = Read<v1::DiffConfigResponse>("{changes: [+ a]}");
+  EXPECT_EQ(Lbctl({"config", "diff", "3", "5"}), kDone);
+  EXPECT_EQ(lbd_.diff_config.from(), 3);
+  EXPECT_EQ(lbd_.diff_config.to(), 5);
+  EXPECT_EQ(out_, "+ a\n");
+  EXPECT_EQ(Lbctl({"config", "diff"}), kDone);
+  EXPECT_FALSE(lbd_.diff_config.has_from());
+  EXPECT_EQ(Lbctl({"config", "diff", "3", "x"}), kRefused);
+  in_ = "{}";
+  EXPECT_EQ(Lbctl({"config", "diff", "-"}), kDone);
+  EXPECT_TRUE(lbd_.apply_config.options().validate_only());
+  lbd_.rolled_back =
+      Read<v1::RollbackConfigResponse>("{generation: 13, result: {changes: [\"- a\"]}}");
+  EXPECT_EQ(Lbctl({"config", "rollback", "11"}), kDone);
+  EXPECT_EQ(lbd_.rollback_config.revision(), 11);
+  EXPECT_EQ(out_, "- a\napplied 1 change; generation 13\n");
+  EXPECT_EQ(Lbctl({"config", "get", "--revision", "11"}), kDone);
+  EXPECT_EQ(lbd_.get_config.revision(), 11);
+  EXPECT_EQ(Lbctl({"config", "reload"}), kDone);
   EXPECT_EQ(out_, "nothing to change\n");
 }
 
@@ -493,7 +584,8 @@ TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
     const char* message;
   } kCases[] = {
       {{},
-       "a command is missing: status, vip, real, flow, config, stats, events, version, completion"},
+       "a command is missing: status, vip, real, flow, config, import, stats, events, version, "
+       "completion"},
       {{"vip"}, "a command is missing: add, update, delete, list, show"},
       {{"vip", "lst"}, "unknown command \"lst\"; did you mean \"list\"?"},
       {{"frobnicate"}, "unknown command \"frobnicate\"; known: status, vip,"},

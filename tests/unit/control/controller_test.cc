@@ -103,7 +103,7 @@ TEST_F(ControllerTest, AFailingDataPlaneLeavesEverythingAsItWas) {
 }
 
 TEST_F(ControllerTest, ValidateOnlyTellsAndChangesNothing) {
-  const auto outcome = controller_->Apply(Web({"10.0.0.1"}), /*validate_only=*/true);
+  const auto outcome = controller_->Apply(Web({"10.0.0.1"}), {.validate_only = true});
   ASSERT_TRUE(outcome.ok());
   EXPECT_EQ(outcome->generation, 0u);
   EXPECT_THAT(outcome->changes, ElementsAre("+ 192.0.2.1:80/tcp (1 reals)"));
@@ -127,7 +127,7 @@ TEST_F(ControllerTest, EveryKindOfChangeBuildsOnTheOneBefore) {
   EXPECT_THAT(controller_->snapshot()->services, IsEmpty());
 }
 
-TEST_F(ControllerTest, ConcurrentChangesAreMadeOneAfterTheOther) {
+TEST_F(ControllerTest, NoneOfManyConcurrentChangesIsLost) {
   Apply(Web({}));
   constexpr int kThreads = 8;
   constexpr int kEach = 20;
@@ -143,9 +143,10 @@ TEST_F(ControllerTest, ConcurrentChangesAreMadeOneAfterTheOther) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(controller_->snapshot()->generation, 1u + kThreads * kEach);
   EXPECT_EQ(controller_->snapshot()->config.vips[0].reals.size(), size_t{kThreads} * kEach);
-  EXPECT_EQ(plane_->applied().size(), 1u + kThreads * kEach);
+  // Those that came at the same time were made together.
+  EXPECT_LE(controller_->snapshot()->generation, 1u + kThreads * kEach);
+  EXPECT_EQ(plane_->applied().size(), controller_->snapshot()->generation);
 }
 
 TEST_F(ControllerTest, SlowStartRaisesTheShareStepByStep) {
