@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that mean harm: what they send is refused, lbd stays small and packets do not notice."""
+
+import os
+import pathlib
+import re
+import socket
+import time
+
+from actors import VIP4, binary, config, lbctl, socket_path, start_lbd, vip
+from harness import expect, expect_served, scenario, serving_lab
+from lab import run, wait_until
+
+CONNECTIONS = 10_000
+MAX_GROWTH_MIB = 100
+
+
+def _resident_mib(process):
+    text = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s*(\d+) kB", text, re.MULTILINE)[1]) / 1024
+
+
+def _connect(address):
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    client = socket.socket(family)
+    client.settimeout(5)
+    client.connect(address)
+    return client
+
+
+def _still_open(clients):
+    """Those that lbd has not closed; the others are closed here, too."""
+    kept = []
+    for client in clients:
+        client.setblocking(False)
+        try:
+            closed = client.recv(4096, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            closed = False
+        except OSError:
+            closed = True
+        if closed:
+            client.close()
+        else:
+            kept.append(client)
+    return kept
+
+
+def _idle_connections(address):
+    """Makes many connections and returns those that lbd keeps open; the others it closes at once."""
+    clients = []
+    for _ in range(CONNECTIONS):
+        try:
+            clients.append(_connect(address))
+        except OSError:
+            continue
+        if len(clients) >= 900:  # of 1024 descriptors
+            clients = _still_open(clients)
+    time.sleep(0.2)  # what was accepted last is closed by then
+    return _still_open(clients)
+
+
+def _garbage(address):
+    for text in (b"GET / HTTP/1.1\r\n\r\n", os.urandom(65536),
+                 b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff\xff\xff\x00\x00" * 100,
+                 b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"):
+        client = _connect(address)
+        try:
+            client.sendall(text)
+            client.settimeout(0.3)
+            while client.recv(65536):
+                pass
+        except OSError:
+            pass
+        client.close()
+
+
+def _oversized(lab):
+    """A document of more than 64 MiB, and one that expands to much more."""
+    bomb = "x-a: &a [1,1,1,1,1,1,1,1]\n" + "".join(
+        f"x-{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}{(',*' + chr(97 + i)) * 9}]\n"
+        for i in range(10)) + "interfaces: *k\n"
+    done = run([binary("lbctl"), "--server", f"unix:{socket_path(lab)}", "config", "apply", "-"],
+               stdin=bomb, check=False)
+    expect(done.returncode == 1, f"a bomb was accepted: {done}")
+
+
+@scenario
+def hostile():
+    """Garbage, 10 000 idle connections, unknown users: refused, and traffic goes on."""
+    with serving_lab(lambda lab: config(vip(VIP4, [real.ip4 for real in lab.reals]))) as lab:
+        address = str(socket_path(lab))
+        before = _resident_mib(lab.lbd)
+        _garbage(address)
+        _oversized(lab)
+        start = time.monotonic()
+        clients = _idle_connections(address)
+        took = time.monotonic() - start
+        expect(len(clients) <= 600, f"{len(clients)} idle connections are open")
+        expect_served(lab, VIP4)
+        growth = _resident_mib(lab.lbd) - before
+        expect(growth < MAX_GROWTH_MIB, f"lbd grew by {growth:.0f} MiB")
+        for client in clients:
+            client.close()
+        wait_until(lambda: lbctl(lab, "status", check=False).returncode == 0, 10, "lbd answers again")
+        return {"idle": CONNECTIONS, "kept": len(clients), "growth_mib": f"{growth:.0f}",
+                "connect_s": f"{took:.1f}"}
+
+
+def _openssl(*argv):
+    run(["openssl", *argv])
+
+
+def _authority(directory, name):
+    _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-days", "1", "-subj", f"/CN={name}",
+             "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.pem")
+
+
+def _certificate(directory, name, ca, file=None, start="20200101000000Z", end="20490101000000Z"):
+    """FILE.pem and FILE.key, by default called as their owner, signed by CA.pem."""
+    out = directory / (file or name)
+    (directory / "ca").mkdir(exist_ok=True)
+    (directory / "ca/index").touch()
+    conf = directory / "ca.cnf"
+    conf.write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={directory}/ca/index\nrand_serial=yes\n"
+                    f"new_certs_dir={directory}/ca\ndefault_md=sha256\npolicy=p\nunique_subject=no\n"
+                    "x509_extensions=x\n[p]\ncommonName=supplied\n"
+                    "[x]\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+             f"/CN={name}", "-keyout", f"{out}.key", "-out", f"{out}.csr")
+    _openssl("ca", "-batch", "-notext", "-config", conf, "-cert", directory / f"{ca}.pem", "-keyfile",
+             directory / f"{ca}.key", "-startdate", start, "-enddate", end, "-in", f"{out}.csr",
+             "-out", f"{out}.pem")
+
+
+def _expect_roles(call, viewer, operator, admin):
+    """What each of the three may do; call(who, *argv) runs lbctl."""
+    real = ["10.200.0.1:80/tcp", "10.10.11.2"]
+    for who, drains, changes in ((viewer, False, False), (operator, True, False),
+                                 (admin, True, True)):
+        for allowed, argv in ((True, ["vip", "list"]), (drains, ["real", "drain", *real]),
+                              (drains, ["real", "activate", *real]),
+                              (changes, ["real", "update", *real, "--weight", "90"])):
+            done = call(who, *argv)
+            expect(done.returncode == (0 if allowed else 1), f"{who}: {argv}: {done}")
+            expect(allowed or "takes the role" in done.stderr, f"{who}: {argv}: {done.stderr}")
+
+
+@scenario
+def roles():
+    """By Unix group and by certificate: viewers look, operators drain, admins change; strangers and
+    expired certificates get nowhere; a new certificate is taken without a restart."""
+    with serving_lab(lambda lab: config(vip(VIP4, [real.ip4 for real in lab.reals]))) as lab:
+        lab.lbd.stop()
+        pki = lab.dir / "pki"
+        pki.mkdir()
+        for ca in ("fleet", "foreign"):
+            _authority(pki, ca)
+        for name in ("lbd", "deploy", "oncall", "guest"):
+            _certificate(pki, name, "fleet")
+        _certificate(pki, "deploy", "foreign", "stranger")
+        _certificate(pki, "deploy", "fleet", "late", end="20200201000000Z")
+        # Three groups that every Debian has.
+        lab.lbd = start_lbd(lab, config(vip(VIP4, [real.ip4 for real in lab.reals])), flags=[
+            "--socket_group=users", "--operator_group=games", "--admin_group=staff",
+            "--audit_log", lab.dir / "audit", "--listen_tcp=127.0.0.1:7443",
+            "--tls_cert", pki / "lbd.pem", "--tls_key", pki / "lbd.key",
+            "--tls_client_ca", pki / "fleet.pem", "--tls_admins=deploy", "--tls_operators=oncall"])
+
+        def by_group(groups, *argv):
+            return run(["setpriv", "--reuid=65534", "--regid=65534", f"--groups={groups}",
+                        binary("lbctl"), "--server", f"unix:{socket_path(lab)}", *argv], check=False)
+
+        def by_certificate(name, *argv):
+            return lab.lb.run([binary("lbctl"), "--server=localhost:7443", "--timeout=5",
+                               "--tls-ca", pki / "fleet.pem", "--tls-cert", pki / f"{name}.pem",
+                               "--tls-key", pki / f"{name}.key", *argv], check=False)
+
+        _expect_roles(by_group, "100", "100,60", "100,50")
+        expect(by_group("65534", "vip", "list").returncode == 3, "a stranger may connect")
+        _expect_roles(by_certificate, "guest", "oncall", "deploy")
+        for name in ("stranger", "late"):
+            expect(by_certificate(name, "vip", "list").returncode == 3, f"{name} may connect")
+        plain = lab.lb.run([binary("lbctl"), "--server=localhost:7443", "--timeout=3", "vip", "list"],
+                           check=False)
+        expect(plain.returncode == 3, f"without TLS: {plain}")
+        # Rotated: the new authority is believed, the old one no longer.
+        (pki / "old.pem").write_bytes((pki / "fleet.pem").read_bytes())
+        (pki / "foreign.pem").replace(pki / "fleet.pem")
+
+        def believed():
+            done = lab.lb.run([binary("lbctl"), "--server=localhost:7443", "--timeout=2",
+                               "--tls-ca", pki / "old.pem", "--tls-cert", pki / "stranger.pem",
+                               "--tls-key", pki / "stranger.key", "vip", "list"], check=False)
+            return done.returncode == 0
+        wait_until(believed, 20, "the new authority is believed")
+        audit = (lab.dir / "audit").read_text()
+        for text in ('"peer":"uid 65534 (nobody)"', '"peer":"cert oncall"', '"call":"UpdateReal"',
+                     '"code":7'):
+            expect(text in audit, f"no {text} in: {audit}")
+        return {"audited": audit.count("\n")}
