@@ -2,9 +2,11 @@
 """What runs on the nodes of a lab: lbd, lbagent, nginx, iperf3, curl."""
 
 import collections
+import contextlib
 import json
 import math
 import os
+import signal
 import socket
 
 from lab import LabError, ROOT, VIP4, VIP6, build_dir, run, wait_until
@@ -70,6 +72,20 @@ def start_echo_server(node, port, wrap=list):
     process = node.start(f"echo-{node.name}", wrap([script, port]))
     _wait_listening(node, process, port)
     return process
+
+
+@contextlib.contextmanager
+def udp_flows(lab, address, rate, node=None):
+    """4096 UDP flows to port 53 of a VIP, so many packets a second until the block ends; its figures
+    (sent, lost, misdirected, pps) then. It counts on eth0 of the reals, in place of lbagent."""
+    sender = lab.router.start("flows", [
+        binary("flow_sender"), lab.router.netns, "to-lb", (node or lab.lb).link()["address"], address,
+        rate, *(real.netns for real in lab.reals)])
+    figures = {}
+    wait_until(lambda: "sending" in sender.output() or sender.require_alive(), 20, "packets are sent")
+    yield figures
+    sender.stop(signal.SIGTERM, timeout=30)
+    figures.update(word.split("=") for word in sender.output().splitlines()[-1].split())
 
 
 def _wait_listening(node, process, port):

@@ -9,6 +9,7 @@ import time
 
 from actors import VIP4, lbctl, start_lbd, config, vip
 from harness import expect, expect_served, scenario, serving_lab
+from lab import wait_until
 
 RUNS = int(os.environ.get("LBD_CRASH_RUNS", "10"))
 KEY = f"{VIP4}:80/tcp"
@@ -22,13 +23,16 @@ class Changer(threading.Thread):
         self.lab, self.turn = lab, turn
         self.acknowledged = turn  # of the last call that was answered
         self.tried = turn
+        self.took = None  # seconds, the last one that was answered
 
     def run(self):
         while True:
             self.tried = self.acknowledged + 1
             real = self.lab.reals[self.tried % 3].ip4
+            start = time.monotonic()
             if lbctl(self.lab, "vip", "update", KEY, "--real", real, check=False).returncode != 0:
                 return
+            self.took = time.monotonic() - start
             self.acknowledged = self.tried
 
 
@@ -52,7 +56,8 @@ def crash():
         for run in range(RUNS):
             changer = Changer(lab, turn)
             changer.start()
-            time.sleep(random.Random(run).uniform(0.02, 0.4))
+            wait_until(lambda made=changer: made.took, 30, "a change is made", 0.001)
+            time.sleep(random.Random(run).uniform(0, 1.5 * changer.took))
             lab.lbd.stop(signal.SIGKILL)
             changer.join(30)
             names = [lab.reals[t % 3].name for t in (changer.acknowledged, changer.tried)]
@@ -64,5 +69,4 @@ def crash():
             made += changer.acknowledged - turn
             unanswered += restored != names[0]
             turn = changer.tried if restored == names[1] else changer.acknowledged
-        expect(made > 0, "no change was made at all")
         return {"runs": RUNS, "changes": made, "kept_unanswered": unanswered}

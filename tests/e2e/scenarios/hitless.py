@@ -2,10 +2,9 @@
 """lbd goes and comes back under traffic, and no packet notices."""
 
 import signal
-import subprocess
 import time
 
-from actors import VIP4, binary, config, start_lbd, vip
+from actors import VIP4, config, start_lbd, udp_flows, vip
 from harness import expect, new_lab, scenario
 
 RATE = 100_000
@@ -20,14 +19,6 @@ def _document(lab, run):
                           "flows": 1 << (18 + large)})
 
 
-def _start_sender(lab):
-    mac = lab.lb.link()["address"]
-    return subprocess.Popen(
-        [binary("flow_sender"), lab.router.netns, "to-lb", mac, VIP4, str(RATE),
-         *(real.netns for real in lab.reals)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
 @scenario
 def hitless():
     """Restarts, crashes and changes of the map layout under traffic: no packet lost, none to another
@@ -35,19 +26,12 @@ def hitless():
     with new_lab() as lab:
         flags = ["--state_dir", lab.dir / "state", "--config_authoritative"]
         lab.lbd = start_lbd(lab, _document(lab, 0), flags=flags)
-        sender = _start_sender(lab)
-        try:
-            expect(sender.stdout.readline() == "sending\n", "the sender does not send")
+        with udp_flows(lab, VIP4, RATE) as figures:
             time.sleep(0.3)
             for run in range(RUNS):
                 lab.lbd.stop(signal.SIGKILL if run % 4 < 2 else signal.SIGTERM)
                 time.sleep(0.02)
                 lab.lbd = start_lbd(lab, _document(lab, run // 2), flags=flags)
-        finally:
-            sender.stdin.close()
-            said = sender.stdout.read()
-            sender.wait(30)
-        figures = dict(word.split("=") for word in said.split())
-        expect(int(figures["sent"]) > 10_000, f"too little was sent: {said}")
-        expect(figures["lost"] == "0" and figures["misdirected"] == "0", said)
+        expect(int(figures["sent"]) > 10_000, f"too little was sent: {figures}")
+        expect(figures["lost"] == "0" and figures["misdirected"] == "0", f"{figures}")
         return {"runs": RUNS, **figures}

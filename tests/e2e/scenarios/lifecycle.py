@@ -30,10 +30,10 @@ def restart():
         for signum in (signal.SIGTERM, signal.SIGKILL):
             lab.lbd.stop(signum)
             for address in (VIP4, VIP6):
-                expect_served(lab, address, 200)
+                expect_served(lab, address, 50)
             lab.lbd = start_lbd(lab, (lab.dir / "lbd.yaml").read_text())
             for address in (VIP4, VIP6):
-                expect_served(lab, address, 200)
+                expect_served(lab, address, 50)
         expect(download.alive(), "the download was over before the restarts were")
         download.wait(30)
         said = download.output()

@@ -2,7 +2,7 @@
 // Sends UDP flows to a VIP through a load balancer and counts at the reals what became of each
 // packet:
 //   flow_sender ROUTER-NETNS DEVICE LB-MAC VIP PACKETS-PER-SECOND REAL-NETNS...
-// It attaches a counting program to eth0 of each real, sends until its standard input ends, and
+// It attaches a counting program to eth0 of each real, sends until SIGTERM, and then
 // prints "sent= lost= misdirected= pps=". No more than kWindow packets are under way, so that no
 // queue on the path overflows and each missing one is a lost one; a flow is misdirected when it
 // reaches another real than the one that it reached first.
@@ -14,7 +14,6 @@
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -65,6 +65,9 @@ class Real {
   }
   uint32_t seen(int port) const {
     return std::atomic_ref<uint32_t>(program_->bss->seen[port]).load(std::memory_order_relaxed);
+  }
+  uint64_t total() const {
+    return std::atomic_ref(program_->bss->total).load(std::memory_order_relaxed);
   }
 
  private:
@@ -155,7 +158,7 @@ class Receipts {
 
   uint64_t Count() const {
     uint64_t count = 0;
-    for (int flow = 0; flow < kFlows; ++flow) count += Of(flow);
+    for (const Real& real : reals_) count += real.total();
     return count;
   }
   uint32_t Of(int flow) const {
@@ -177,12 +180,7 @@ class Receipts {
   const std::vector<Real>& reals_;
 };
 
-bool InputEnded() {
-  pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
-  if (poll(&input, 1, 0) <= 0) return false;
-  char c;
-  return read(STDIN_FILENO, &c, 1) <= 0;
-}
+volatile std::sig_atomic_t stopped = 0;
 
 }  // namespace
 
@@ -198,32 +196,31 @@ int main(int argc, char** argv) {
   const Receipts receipts(reals);
   const double rate = std::atof(argv[5]);
 
+  std::signal(SIGTERM, [](int) { stopped = 1; });
   const auto start = Clock::now();
   uint64_t lost = 0;
   uint64_t arrived = 0;
   auto progress = start;
   std::puts("sending");
   std::fflush(stdout);
-  while (!InputEnded()) {
-    for (int burst = 0; burst < 64; ++burst) {
+  while (stopped == 0) {
+    if (sender.total() - arrived - lost + kBurst > kWindow) {
+      const uint64_t now = receipts.Count();
+      if (now > arrived) progress = Clock::now();
+      arrived = now;
       if (sender.total() - arrived - lost + kBurst > kWindow) {
-        const uint64_t now = receipts.Count();
-        if (now > arrived) progress = Clock::now();
-        arrived = now;
-        if (sender.total() - arrived - lost + kBurst > kWindow) {
-          if (Clock::now() - progress > kPatience) {  // what is missing is not coming any more
-            lost = sender.total() - arrived;
-            progress = Clock::now();
-          }
-          std::this_thread::yield();
-          continue;
+        if (Clock::now() - progress > kPatience) {  // what is missing is not coming any more
+          lost = sender.total() - arrived;
+          progress = Clock::now();
         }
+        std::this_thread::yield();
+        continue;
       }
-      sender.Send(kBurst);
-      const auto due =
-          start + std::chrono::nanoseconds(static_cast<int64_t>(1e9 * sender.total() / rate));
-      if (due > Clock::now()) std::this_thread::sleep_until(due);
     }
+    sender.Send(kBurst);
+    const auto due =
+        start + std::chrono::nanoseconds(static_cast<int64_t>(1e9 * sender.total() / rate));
+    if (due > Clock::now()) std::this_thread::sleep_until(due);
   }
   const std::chrono::duration<double> took = Clock::now() - start;
   const auto deadline = Clock::now() + kPatience;

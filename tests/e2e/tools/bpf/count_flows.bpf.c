@@ -5,6 +5,7 @@
 #include "helpers.h"
 
 __u32 seen[65536];
+__u64 total;
 
 SEC("xdp")
 int count_flows(struct xdp_md *ctx)
@@ -24,6 +25,7 @@ int count_flows(struct xdp_md *ctx)
 	    packet->inner.protocol != 17)
 		return XDP_PASS;
 	__sync_fetch_and_add(&seen[bpf_ntohs(packet->source)], 1);
+	__sync_fetch_and_add(&total, 1);
 	return XDP_DROP;
 }
 
