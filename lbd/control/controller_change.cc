@@ -171,14 +171,14 @@ std::vector<Disruption> Controller::Predict(const Snapshot& before, const model:
     const auto after = std::ranges::find(desired.services, service.vip.key,
                                          [](const dataplane::Service& s) { return s.vip.key; });
     const bool gone = after == desired.services.end();
-    disruption.moved_slots = gone || other_hash ? 1
-                                                : model::MovedShare(service.vip, *service.ring,
-                                                                    after->vip, *after->ring);
+    const bool all_move = gone || other_hash || service.vip.hash != after->vip.hash;
+    disruption.moved_slots =
+        all_move ? 1 : model::MovedShare(service.vip, *service.ring, after->vip, *after->ring);
     const auto counters =
         std::ranges::find(stats.vips, service.vip.key, &dataplane::VipCounters::key);
     if (counters != stats.vips.end()) {
       for (const dataplane::RealCounter& real : counters->reals) {
-        const bool kept = !gone && !other_hash && after->vip.FindReal(real.address) != nullptr;
+        const bool kept = !all_move && after->vip.FindReal(real.address) != nullptr;
         if (!kept) disruption.lost_flows += real.flows;
       }
     }

@@ -162,6 +162,9 @@ TEST_F(TransactionTest, WhatWouldMoveIsPredicted) {
   key.hash_key = HashKey{1, 2};
   EXPECT_THAT(Apply(key, {.validate_only = true}).disruptions,
               ElementsAre(Disruption{Key(kWeb), 1, 12}));
+  const model::UpdateVip hash{.key = Key(kWeb), .hash = model::HashPolicy::kSource};
+  EXPECT_THAT(Apply(hash, {.validate_only = true}).disruptions,
+              ElementsAre(Disruption{Key(kWeb), 1, 12}));
   EXPECT_THAT(Apply(Web({"10.0.0.2", "10.0.0.1"}), {.validate_only = true}).disruptions, IsEmpty());
   EXPECT_EQ(controller_->snapshot()->generation, 1u);
 }
