@@ -40,7 +40,7 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 		return LB_NO_REAL;
 	verdict = encap(p, &reals[index & lb_config.real_mask], lb_outer_hash(hash));
 	if (verdict == LB_FORWARD)
-		stats_count_forward(index, p->ip_length);
+		stats_count_forward(p, index);
 	return verdict;
 }
 

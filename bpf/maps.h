@@ -46,14 +46,18 @@ LB_TABLE(struct lb_id_config, lb_id_configs);
 LB_TABLE(struct lb_server_id_bucket, lb_server_ids);
 /* Forwarded packets per CPU and entry of lb_reals. Written by the program. */
 LB_TABLE(struct lb_counter, lb_counters);
+/* Those of them that open a TCP connection; an index as that of lb_counters. Likewise. */
+LB_TABLE(__u64, lb_connections);
 /* Whom VIPs serve. Written by user space, but for `due`. */
 LB_TABLE(struct lb_policy, lb_policies);
 /* What was refused, per CPU and policy. Written by the program. */
 LB_TABLE(struct lb_policy_count, lb_policy_counts);
 /* Rates of sources. Written by the program. */
 LB_TABLE(struct lb_source_bucket, lb_source_buckets);
-/* Packets per CPU and verdict, or note; LB_FORWARD is not counted here, it is the sum of
- * lb_counters. */
+/*
+ * Packets per CPU and verdict, or note; LB_FORWARD is not counted here, it is the sum of
+ * lb_counters. Also what became of flows that were to be recorded.
+ */
 LB_TABLE(__u64, lb_verdicts);
 
 /* The rules of the longest prefix of an address. No table, as it is searched by prefix; the loader

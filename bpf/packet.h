@@ -149,4 +149,9 @@ struct named_server {
 	__u8 opens; /* QUIC: it starts a connection */
 };
 
+static __always_inline int packet_opens_connection(const struct packet *p)
+{
+	return !p->about && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 #endif /* LB_BPF_PACKET_H */

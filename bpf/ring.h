@@ -7,13 +7,14 @@
 #include "lb/flow_table.h"
 #include "maps.h"
 #include "packet.h"
+#include "stats.h"
 #include "vip.h"
 
 static __always_inline enum lb_flow_event flow_event(const struct packet *p)
 {
 	if (p->about)
 		return LB_FLOW_LOOKUP;
-	if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+	if (packet_opens_connection(p))
 		return LB_FLOW_OPEN;
 	return p->tcp_flags & (TCP_FIN | TCP_RST) ? LB_FLOW_END : LB_FLOW_DATA;
 }
@@ -35,14 +36,14 @@ __noinline __u32 ring_tracked_real(__u64 flows, __u64 hash, __u32 index, __u32 o
 	__u8 *refused = lb_table(lb_refused);
 	__u32 bucket = hash & ((1U << (flows >> LB_FLOWS_BITS_SHIFT & LB_FLOWS_BITS_MASK)) - 1);
 	int always = !!(flows & LB_FLOWS_ALWAYS);
-	__u32 next_real;
+	enum lb_flow_record record = LB_FLOW_REFUSED;
+	__u32 next_real, real = old;
 
 	index &= lb_config.ring_mask;
 	if (!(flows & LB_FLOWS_USED)) {
 		if (named && event != LB_FLOW_OPEN)
 			return named;
-		refused[index] = 1;
-		return old;
+		goto out;
 	}
 	place = &buckets[((__u32)flows + bucket) & lb_config.flow_mask];
 	if (named && event != LB_FLOW_OPEN) {
@@ -59,8 +60,13 @@ __noinline __u32 ring_tracked_real(__u64 flows, __u64 hash, __u32 index, __u32 o
 		if (event == LB_FLOW_OPEN)
 			event = LB_FLOW_REOPEN;
 	}
-	return lb_flow_real(place, fingerprint, old, next_real, event, tick, always,
-			    &refused[index]);
+	real = lb_flow_real(place, fingerprint, old, next_real, event, tick, always, &record);
+out:
+	if (record == LB_FLOW_REFUSED)
+		refused[index] = 1;
+	if (record != LB_FLOW_NOT_RECORDED)
+		stats_count_record(record);
+	return real;
 }
 
 /* What a packet names by itself. */

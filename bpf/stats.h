@@ -46,14 +46,21 @@ static __always_inline void stats_note(enum lb_note note)
 	stats_count(note);
 }
 
-static __always_inline void stats_count_forward(__u32 real, __u32 bytes)
+static __always_inline void stats_count_record(enum lb_flow_record record)
+{
+	stats_count_verdict(LB_VERDICT_SLOT_RECORDS + record);
+}
+
+static __always_inline void stats_count_forward(const struct packet *p, __u32 real)
 {
 	struct lb_counter *counters = lb_table(lb_counters);
-	struct lb_counter *counter;
+	__u64 *connections = lb_table(lb_connections);
+	__u32 index = (stats_cpu() << lb_config.real_bits | real) & lb_config.counter_mask;
 
-	counter = &counters[(stats_cpu() << lb_config.real_bits | real) & lb_config.counter_mask];
-	counter->packets++;
-	counter->bytes += bytes;
+	counters[index].packets++;
+	counters[index].bytes += p->ip_length;
+	if (unlikely(packet_opens_connection(p)))
+		connections[index]++;
 }
 
 #endif /* LB_BPF_STATS_H */

@@ -553,6 +553,7 @@ v1::TrackingStats ToProto(const dataplane::TrackingStats& stats) {
 void WriteCounter(const dataplane::Counter& counter, v1::Counter& proto) {
   proto.set_packets(counter.packets);
   proto.set_bytes(counter.bytes);
+  proto.set_connections(counter.connections);
 }
 
 }  // namespace
@@ -815,15 +816,13 @@ v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config&
         if (model::RouteNumber(route.name) == vip.key.route) row.set_source_route(route.name);
       }
     }
-    dataplane::Counter total;
     for (const dataplane::RealCounter& real : vip.reals) {
       v1::RealStats& real_row = *row.add_reals();
       real_row.set_address(real.address.ToString());
       WriteCounter(real.counter, *real_row.mutable_counter());
       real_row.set_flows(real.flows);
-      total += real.counter;
     }
-    WriteCounter(total, *row.mutable_total());
+    WriteCounter(vip.total, *row.mutable_total());
     *row.mutable_tracking() = ToProto(vip.tracking);
     row.mutable_sources()->set_denied(vip.sources.denied);
     row.mutable_sources()->set_limited(vip.sources.limited);
@@ -842,6 +841,10 @@ v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config&
     row.set_description(std::string(note.description));
     row.set_packets(note.packets);
   }
+  for (const uint64_t packets : stats.cpu_packets) proto.add_cpu_packets(packets);
+  proto.mutable_flow_table()->set_inserted(stats.flow_table.inserted);
+  proto.mutable_flow_table()->set_evicted(stats.flow_table.evicted);
+  proto.mutable_flow_table()->set_refused(stats.flow_table.refused);
   return proto;
 }
 

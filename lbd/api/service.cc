@@ -36,14 +36,6 @@ std::string KernelRelease() {
   return name.release;
 }
 
-// How many slots of the ring lead to each real.
-std::vector<uint32_t> SlotsPerReal(const dataplane::Service& service) {
-  std::vector<uint32_t> slots(service.vip.reals.size() + 1);
-  for (const uint16_t real : *service.ring) ++slots[real];
-  slots.erase(slots.begin());
-  return slots;
-}
-
 // Why packets to `real` are dropped; empty: they are not.
 std::string ProblemOf(const model::Real& real, const dataplane::NextHopResult& result) {
   if (!result.problem.empty() || real.encap != model::Encap::kL2 ||
@@ -123,7 +115,7 @@ grpc::Status LoadBalancerService::ListReals(grpc::ServerContext*,
     hops[hop.real] = std::move(hop);
   }
   const dataplane::VipCounters counters = CountersOf(controller_.ReadStats(), *key);
-  const std::vector<uint32_t> slots = SlotsPerReal(*service);
+  const std::vector<uint32_t> slots = service->SlotsPerReal();
   for (size_t i = 0; i < slots.size(); ++i) {
     const model::Real& real = service->vip.reals[i];
     v1::RealStatus& row = *response->add_reals();
@@ -162,7 +154,9 @@ grpc::Status LoadBalancerService::GetStatus(grpc::ServerContext*, const v1::GetS
         return std::ranges::all_of(*service.ring, [](uint16_t real) { return real == 0; });
       }));
   for (const auto& hop : report.next_hops) *response->add_next_hops() = ToProto(hop);
-  response->set_map_bytes(report.map_bytes);
+  uint64_t map_bytes = 0;
+  for (const auto& [map, bytes] : report.map_bytes) map_bytes += bytes;
+  response->set_map_bytes(map_bytes);
   response->set_resident_bytes(ResidentBytes());
   for (const std::string& warning : report.warnings) response->add_warnings(warning);
   if (config.settings.interfaces.empty() && !config.vips.empty()) {

@@ -208,4 +208,11 @@ DataplaneReport Controller::Report() {
   });
 }
 
+bool Controller::Responds(std::chrono::milliseconds patience) {
+  const auto answer = std::make_shared<std::promise<void>>();
+  auto answered = answer->get_future();
+  loop_->Post([answer] { answer->set_value(); });
+  return answered.wait_for(patience) == std::future_status::ready;
+}
+
 }  // namespace lb::control

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -48,7 +49,7 @@ struct Snapshot {
 struct DataplaneReport {
   std::vector<dataplane::Attachment> attachments;
   std::vector<dataplane::NextHopResult> next_hops;
-  uint64_t map_bytes = 0;
+  std::map<std::string, uint64_t> map_bytes;  // by BPF map
   std::vector<std::string> warnings;
 };
 
@@ -88,6 +89,8 @@ class Controller {
   void Ping();
   // What happens.
   events::EventHub& events() { return events_; }
+  // Whether the control thread answers within `patience`.
+  bool Responds(std::chrono::milliseconds patience);
 
  private:
   // A change that somebody waits for.

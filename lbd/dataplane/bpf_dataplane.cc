@@ -16,6 +16,7 @@
 #include <set>
 
 #include "lbd/dataplane/grace_period.h"
+#include "lbd/dataplane/verdict.h"
 
 namespace lb::dataplane {
 namespace {
@@ -357,7 +358,10 @@ Status BpfDataplane::Apply(const Desired& desired) {
   }
   WaitForGracePeriod();
   if (image) fresh->CatchUp(*image);
-  if (forwarder_ != nullptr) fresh->ContinueCounters(*forwarder_);
+  if (forwarder_ != nullptr) {
+    fresh->ContinueCounters(*forwarder_);
+    program_before_ = ReadStats().program;
+  }
   forwarder_ = std::move(fresh);
   commit();
   pins_.KeepProgram(forwarder_->program().id());
@@ -444,18 +448,20 @@ std::vector<Attachment> BpfDataplane::Attachments() const {
 
 Stats BpfDataplane::ReadStats() const {
   Stats stats;
-  std::array<uint64_t, LB_VERDICT_COUNT> verdicts{};
+  std::array<uint64_t, LB_VERDICT_COUNT> packets{};
   if (forwarder_ != nullptr) {
     stats.vips = forwarder_->ReadVipCounters();
-    verdicts = forwarder_->ReadVerdicts();
+    packets = forwarder_->ReadVerdicts();
+    stats.cpu_packets = forwarder_->ReadCpuPackets();
+    stats.flow_table = forwarder_->ReadFlowTableStats();
+    stats.program = forwarder_->program().ReadStats();
   }
-  const auto action_name = [](std::string_view action) {
-    return action == "TX" ? "tx" : action == "PASS" ? "pass" : "drop";
-  };
-#define LB_VERDICT_ROW(NAME, name, action, text) \
-  stats.verdicts.push_back({#name, action_name(#action), text, verdicts[LB_##NAME]});
-  LB_VERDICTS(LB_VERDICT_ROW)
-#undef LB_VERDICT_ROW
+  stats.program.runs += program_before_.runs;
+  stats.program.run_nanos += program_before_.run_nanos;
+  for (const VerdictCounter& verdict : AllVerdicts()) {
+    stats.verdicts.push_back(verdict);
+    stats.verdicts.back().packets = packets[stats.verdicts.size() - 1];
+  }
   std::array<uint64_t, kNotes> notes{};
   if (forwarder_ != nullptr) notes = forwarder_->ReadNotes();
 #define LB_NOTE_ROW(NAME, name, text) \
@@ -473,10 +479,10 @@ uint64_t BpfDataplane::PurgeFlows(const model::VipKey& vip, const std::optional<
   return forwarder_ != nullptr ? forwarder_->PurgeFlows(vip, real) : 0;
 }
 
-uint64_t BpfDataplane::MapBytes() const {
-  uint64_t bytes = 0;
+std::map<std::string, uint64_t> BpfDataplane::MapBytes() const {
+  std::map<std::string, uint64_t> bytes;
   if (forwarder_ != nullptr) {
-    for (const MappedArray* map : forwarder_->maps()) bytes += map->size_bytes();
+    for (const MappedArray* map : forwarder_->maps()) bytes[map->name()] = map->size_bytes();
   }
   return bytes;
 }

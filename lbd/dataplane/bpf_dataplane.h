@@ -38,7 +38,7 @@ class BpfDataplane : public Dataplane {
   Stats ReadStats() const override;
   std::vector<TrackedFlow> ListFlows(const model::VipKey& vip, size_t limit) const override;
   uint64_t PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real) override;
-  uint64_t MapBytes() const override;
+  std::map<std::string, uint64_t> MapBytes() const override;
   std::vector<std::string> Warnings() const override;
 
  private:
@@ -79,6 +79,7 @@ class BpfDataplane : public Dataplane {
   bool refresh_pending_ = false;          // the timer runs
   std::unique_ptr<Forwarder> forwarder_;  // null until the first Apply()
   std::map<std::string, XdpLink> links_;  // by interface
+  ProgramStats program_before_;           // of the programs before this one
   Desired desired_;
   std::vector<NextHopResult> next_hops_;
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,13 @@ struct Service {
   std::shared_ptr<const model::Ring> ring;  // values: index + 1 into vip.reals
 
   bool operator==(const Service&) const = default;
+  // How many slots of the ring lead to each of vip.reals.
+  std::vector<uint32_t> SlotsPerReal() const {
+    std::vector<uint32_t> slots(vip.reals.size() + 1);
+    for (const uint16_t real : *ring) ++slots[real];
+    slots.erase(slots.begin());
+    return slots;
+  }
 };
 
 // What the kernel is to forward by.
@@ -39,10 +47,12 @@ struct Attachment {
 struct Counter {
   uint64_t packets = 0;
   uint64_t bytes = 0;
+  uint64_t connections = 0;  // packets that open a TCP connection
 
   Counter& operator+=(const Counter& other) {
     packets += other.packets;
     bytes += other.bytes;
+    connections += other.connections;
     return *this;
   }
   bool operator==(const Counter&) const = default;
@@ -82,6 +92,7 @@ struct SourceCounts {
 
 struct VipCounters {
   model::VipKey key;
+  Counter total;                   // of these and of reals that are gone
   std::vector<RealCounter> reals;  // in the order of the configuration
   TrackingStats tracking;
   SourceCounts sources;
@@ -110,10 +121,26 @@ struct NoteCounter {
   uint64_t packets = 0;
 };
 
+// What became of flows that were to be recorded, since the program was loaded.
+struct FlowTableStats {
+  uint64_t inserted = 0;
+  uint64_t evicted = 0;  // of those: where the oldest went for them
+  uint64_t refused = 0;  // packets whose flow found no room
+};
+
+// What the kernel keeps about the program while it keeps statistics; else 0.
+struct ProgramStats {
+  uint64_t runs = 0;
+  uint64_t run_nanos = 0;
+};
+
 struct Stats {
   std::vector<VipCounters> vips;
   std::vector<VerdictCounter> verdicts;  // every verdict, in the order of the enum
   std::vector<NoteCounter> notes;        // likewise
+  std::vector<uint64_t> cpu_packets;     // by CPU
+  FlowTableStats flow_table;
+  ProgramStats program;
 };
 
 // The forwarding plane. Owned by the control thread, not thread-safe.
@@ -137,8 +164,8 @@ class Dataplane {
   // Forgets the tracked flows of a VIP, or of one of its reals: a slot that is changing hands is
   // final for them. Returns how many there were.
   virtual uint64_t PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real) = 0;
-  // Bytes of kernel memory in BPF maps.
-  virtual uint64_t MapBytes() const = 0;
+  // Bytes of kernel memory by BPF map.
+  virtual std::map<std::string, uint64_t> MapBytes() const = 0;
   // What an operator should know, one sentence each.
   virtual std::vector<std::string> Warnings() const = 0;
 };

@@ -81,6 +81,7 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
       {&self->server_ids_map_, "lb_server_ids",
        sizeof(lb_server_id_bucket) * sizes.server_id_buckets},
       {&self->counters_map_, "lb_counters", sizeof(lb_counter) * counters},
+      {&self->connections_map_, "lb_connections", sizeof(uint64_t) * counters},
       {&self->verdicts_map_, "lb_verdicts", sizeof(uint64_t) * LB_VERDICT_SLOTS * sizes.cpus},
       {&self->policies_map_, "lb_policies", sizeof(lb_policy) * sizes.policies},
       {&self->policy_counts_map_, "lb_policy_counts",
@@ -124,11 +125,11 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
 }
 
 std::vector<const MappedArray*> Forwarder::maps() const {
-  return {&vips_map_,      &wide_vips_map_,     &port_rules_map_,     &ring_map_,
-          &ring_next_map_, &refused_map_,       &flows_map_,          &reals_map_,
-          &hops_map_,      &id_configs_map_,    &server_ids_map_,     &counters_map_,
-          &policies_map_,  &policy_counts_map_, &source_buckets_map_, &verdicts_map_,
-          &icmp_due_map_,  &scratch_map_};
+  return {&vips_map_,        &wide_vips_map_,  &port_rules_map_,    &ring_map_,
+          &ring_next_map_,   &refused_map_,    &flows_map_,         &reals_map_,
+          &hops_map_,        &id_configs_map_, &server_ids_map_,    &counters_map_,
+          &connections_map_, &policies_map_,   &policy_counts_map_, &source_buckets_map_,
+          &verdicts_map_,    &icmp_due_map_,   &scratch_map_};
 }
 
 std::vector<const PrefixMap*> Forwarder::prefix_maps() const {
@@ -203,6 +204,7 @@ Forwarder::InstalledVip Forwarder::Move(InstalledVip& vip, InstalledVip room) {
   };
   for (auto& [address, real] : vip.reals) move_real(real);
   for (LeavingReal& leaving : vip.leaving) move_real(leaving.real);
+  vip.retired = {};  // CarryCounters() takes it from `before`
   vip.slots = before.slots->CopyTo(WordsAt(room.place));
   vip.place = room.place;
   vip.real_capacity = room.real_capacity;
@@ -579,7 +581,7 @@ void Forwarder::SweepVip(InstalledVip& vip) {
                      model::SlotPolicyOf(configured), clock_());
   std::erase_if(vip.leaving, [&](LeavingReal& leaving) {
     if (--leaving.sweeps > 0) return false;
-    retired_ += CounterOf(vip, leaving.real);
+    vip.retired += CounterOf(vip, leaving.real);
     return true;
   });
   Shrink(vip);
@@ -704,11 +706,13 @@ void Forwarder::SetNextHops(const std::map<IpAddress, NextHop>& hops) {
 
 Counter Forwarder::RawCounter(uint32_t index) const {
   const auto counters = counters_map_.as<lb_counter>();
+  const auto connections = connections_map_.as<uint64_t>();
   Counter sum;
   for (uint32_t cpu = 0; cpu < sizes_.cpus; ++cpu) {
-    const lb_counter& counter = counters[size_t{cpu} * sizes_.reals + index];
-    sum.packets += __atomic_load_n(&counter.packets, __ATOMIC_RELAXED);
-    sum.bytes += __atomic_load_n(&counter.bytes, __ATOMIC_RELAXED);
+    const size_t at = size_t{cpu} * sizes_.reals + index;
+    sum.packets += __atomic_load_n(&counters[at].packets, __ATOMIC_RELAXED);
+    sum.bytes += __atomic_load_n(&counters[at].bytes, __ATOMIC_RELAXED);
+    sum.connections += __atomic_load_n(&connections[at], __ATOMIC_RELAXED);
   }
   return sum;
 }
@@ -716,22 +720,32 @@ Counter Forwarder::RawCounter(uint32_t index) const {
 Counter Forwarder::CounterOf(const InstalledVip& vip, const InstalledReal& real) const {
   const Counter raw = RawCounter(IndexOf(vip, real));
   return {real.before.packets + raw.packets - real.baseline.packets,
-          real.before.bytes + raw.bytes - real.baseline.bytes};
+          real.before.bytes + raw.bytes - real.baseline.bytes,
+          real.before.connections + raw.connections - real.baseline.connections};
+}
+
+Counter Forwarder::TotalOf(const InstalledVip& vip) const {
+  Counter total = vip.retired;
+  for (const auto& [address, real] : vip.reals) total += CounterOf(vip, real);
+  for (const LeavingReal& leaving : vip.leaving) total += CounterOf(vip, leaving.real);
+  return total;
 }
 
 void Forwarder::CarryCounters(const Forwarder& owner, const InstalledVip& from, InstalledVip* to) {
+  Counter& retired = to != nullptr ? to->retired : retired_;
+  retired += from.retired;
   for (const auto& [address, real] : from.reals) {
     const Counter counted = owner.CounterOf(from, real);
     const bool stays = to != nullptr && to->reals.contains(address);
-    (stays ? to->reals.at(address).before : retired_) += counted;
+    (stays ? to->reals.at(address).before : retired) += counted;
   }
-  for (const LeavingReal& leaving : from.leaving) retired_ += owner.CounterOf(from, leaving.real);
+  for (const LeavingReal& leaving : from.leaving) retired += owner.CounterOf(from, leaving.real);
 }
 
 std::vector<VipCounters> Forwarder::ReadVipCounters() const {
   std::vector<VipCounters> result;
   for (const auto& [key, vip] : installed_) {
-    VipCounters counters{.key = key, .reals = {}};
+    VipCounters counters{.key = key, .total = TotalOf(vip), .reals = {}};
     std::vector<uint32_t> leaving(LB_RING_REAL_MASK + size_t{1});
     for (size_t slot = 0; slot < vip.slots->size() && !vip.slots->stable(); ++slot) {
       const uint16_t owner = vip.slots->old_owner(slot);
@@ -760,18 +774,11 @@ std::vector<VipCounters> Forwarder::ReadVipCounters() const {
 
 std::array<uint64_t, LB_VERDICT_COUNT> Forwarder::ReadVerdicts() const {
   auto result = verdicts_before_;
-  const auto counters = verdicts_map_.as<uint64_t>();
-  for (uint32_t cpu = 0; cpu < sizes_.cpus; ++cpu) {
-    for (size_t verdict = 0; verdict < result.size(); ++verdict) {
-      result[verdict] +=
-          __atomic_load_n(&counters[size_t{cpu} * LB_VERDICT_SLOTS + verdict], __ATOMIC_RELAXED);
-    }
+  for (size_t verdict = 0; verdict < result.size(); ++verdict) {
+    result[verdict] += RawVerdict(verdict);
   }
   Counter forwarded = retired_;
-  for (const auto& [key, vip] : installed_) {
-    for (const auto& [address, real] : vip.reals) forwarded += CounterOf(vip, real);
-    for (const LeavingReal& leaving : vip.leaving) forwarded += CounterOf(vip, leaving.real);
-  }
+  for (const auto& [key, vip] : installed_) forwarded += TotalOf(vip);
   result[LB_FORWARD] = forwarded.packets;
   return result;
 }
@@ -788,10 +795,47 @@ std::array<uint64_t, kNotes> Forwarder::ReadNotes() const {
   return result;
 }
 
+uint64_t Forwarder::RawVerdict(size_t slot) const {
+  const auto counters = verdicts_map_.as<uint64_t>();
+  uint64_t sum = 0;
+  for (uint32_t cpu = 0; cpu < sizes_.cpus; ++cpu) {
+    sum += __atomic_load_n(&counters[size_t{cpu} * LB_VERDICT_SLOTS + slot], __ATOMIC_RELAXED);
+  }
+  return sum;
+}
+
+FlowTableStats Forwarder::ReadFlowTableStats() const {
+  FlowTableStats stats = flow_table_before_;
+  const uint64_t evicted = RawVerdict(LB_VERDICT_SLOT_RECORDS + LB_FLOW_EVICTED);
+  stats.inserted += RawVerdict(LB_VERDICT_SLOT_RECORDS + LB_FLOW_INSERTED) + evicted;
+  stats.evicted += evicted;
+  stats.refused += RawVerdict(LB_VERDICT_SLOT_RECORDS + LB_FLOW_REFUSED);
+  return stats;
+}
+
+std::vector<uint64_t> Forwarder::ReadCpuPackets() const {
+  std::vector<uint64_t> packets(sizes_.cpus);
+  const auto verdicts = verdicts_map_.as<uint64_t>();
+  const auto counters = counters_map_.as<lb_counter>();
+  for (size_t cpu = 0; cpu < packets.size(); ++cpu) {
+    if (cpu < cpu_packets_before_.size()) packets[cpu] = cpu_packets_before_[cpu];
+    for (size_t verdict = 0; verdict < LB_VERDICT_COUNT; ++verdict) {
+      packets[cpu] +=
+          __atomic_load_n(&verdicts[cpu * LB_VERDICT_SLOTS + verdict], __ATOMIC_RELAXED);
+    }
+    for (const lb_counter& counter : counters.subspan(cpu * sizes_.reals, sizes_.reals)) {
+      packets[cpu] += __atomic_load_n(&counter.packets, __ATOMIC_RELAXED);
+    }
+  }
+  return packets;
+}
+
 void Forwarder::ContinueCounters(const Forwarder& before) {
   retired_ += before.retired_;
   verdicts_before_ = before.ReadVerdicts();
   notes_before_ = before.ReadNotes();
+  flow_table_before_ = before.ReadFlowTableStats();
+  cpu_packets_before_ = before.ReadCpuPackets();
   for (const auto& [key, vip] : before.installed_) {
     const auto it = installed_.find(key);
     CarryCounters(before, vip, it == installed_.end() ? nullptr : &it->second);

@@ -82,6 +82,8 @@ class Forwarder {
   std::vector<VipCounters> ReadVipCounters() const;
   std::array<uint64_t, LB_VERDICT_COUNT> ReadVerdicts() const;
   std::array<uint64_t, kNotes> ReadNotes() const;
+  FlowTableStats ReadFlowTableStats() const;
+  std::vector<uint64_t> ReadCpuPackets() const;
   // The flows that are tracked now; calls `visitor` for at most `limit` of a VIP.
   std::vector<TrackedFlow> ListFlows(const model::VipKey& key, size_t limit) const;
 
@@ -106,6 +108,7 @@ class Forwarder {
         0;  // entries of lb_reals from place.real_start, the unused one included
     std::map<IpAddress, InstalledReal> reals;
     std::vector<LeavingReal> leaving;
+    Counter retired;  // counted by reals that are gone
     std::optional<model::Slots> slots;
     ServerIds::Part ids;
     std::set<IpAddress> nameless;  // draining, with flows that were given up: ids are not honoured
@@ -164,9 +167,12 @@ class Forwarder {
   uint32_t IndexOf(const InstalledVip& vip, const InstalledReal& real) const;
   Counter RawCounter(uint32_t index) const;
   Counter CounterOf(const InstalledVip& vip, const InstalledReal& real) const;
+  Counter TotalOf(const InstalledVip& vip) const;
+  // Of all CPUs.
+  uint64_t RawVerdict(size_t slot) const;
 
-  // Adds what `owner` counted for its VIP `from` to `to`, or to the retired where that has no such
-  // real.
+  // Adds what `owner` counted for its VIP `from` to `to`: to its retired where that has no such
+  // real, to ours without `to`.
   void CarryCounters(const Forwarder& owner, const InstalledVip& from, InstalledVip* to);
 
   VipEntry EntryOf(const InstalledVip& vip) const;
@@ -182,8 +188,8 @@ class Forwarder {
   Clock clock_;
   MappedArray vips_map_, wide_vips_map_, port_rules_map_, ring_map_, ring_next_map_, refused_map_,
       flows_map_, reals_map_, hops_map_, id_configs_map_, server_ids_map_, counters_map_,
-      verdicts_map_, policies_map_, policy_counts_map_, source_buckets_map_, icmp_due_map_,
-      scratch_map_;
+      connections_map_, verdicts_map_, policies_map_, policy_counts_map_, source_buckets_map_,
+      icmp_due_map_, scratch_map_;
   PrefixMap scopes_map_, sources_map_;
   Program program_;
   std::unique_ptr<VipIndex> vip_index_;
@@ -194,9 +200,11 @@ class Forwarder {
   RegionAllocator real_regions_;
   RegionAllocator flow_regions_;
   std::map<model::VipKey, InstalledVip> installed_;
-  Counter retired_;  // counted by reals that are gone
+  Counter retired_;  // counted by VIPs that are gone
   std::array<uint64_t, LB_VERDICT_COUNT> verdicts_before_{};
   std::array<uint64_t, kNotes> notes_before_{};
+  FlowTableStats flow_table_before_;
+  std::vector<uint64_t> cpu_packets_before_;
 };
 
 }  // namespace lb::dataplane

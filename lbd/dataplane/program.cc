@@ -150,4 +150,17 @@ Status Program::AddPort(int ifindex) const {
   return ErrnoStatus(errno, fmt::format("let frames out by interface {}", ifindex));
 }
 
+ProgramStats Program::ReadStats() const {
+  bpf_prog_info info{};
+  uint32_t length = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd_, &info, &length) != 0) return {};
+  return {.runs = info.run_cnt, .run_nanos = info.run_time_ns};
+}
+
+StatusOr<UniqueFd> MeasureRunTimes() {
+  UniqueFd fd(bpf_enable_stats(BPF_STATS_RUN_TIME));
+  if (!fd.valid()) return ErrnoStatus(errno, "make the kernel measure BPF programs");
+  return fd;
+}
+
 }  // namespace lb::dataplane

@@ -8,6 +8,8 @@
 
 #include "lb/abi.h"
 #include "lbd/base/status.h"
+#include "lbd/base/unique_fd.h"
+#include "lbd/dataplane/dataplane.h"
 #include "lbd/dataplane/mapped_array.h"
 #include "lbd/dataplane/prefix_map.h"
 
@@ -30,6 +32,7 @@ class Program {
   uint32_t id() const { return id_; }
   // Of every map that it uses, the constants included.
   std::vector<int> map_fds() const;
+  ProgramStats ReadStats() const;
 
  private:
   struct Close {
@@ -40,5 +43,8 @@ class Program {
   int fd_ = -1;  // owned by object_
   uint32_t id_ = 0;
 };
+
+// Makes the kernel measure every BPF program of this machine while the result lives.
+StatusOr<UniqueFd> MeasureRunTimes();
 
 }  // namespace lb::dataplane

@@ -113,11 +113,12 @@ TEST(CountersTest, PacketsAndBytesPerVipAndRealAreExact) {
   std::map<model::VipKey, std::map<IpAddress, dataplane::Counter>> expected;
   for (uint32_t flow = 0; flow < 500; ++flow) {
     const model::VipKey& vip = flow % 3 == 0 ? kWeb6 : kWeb4;
-    Bytes frame = Flow(flow, vip);
+    const bool opens = flow % 5 != 0;
+    Bytes frame = Flow(flow, vip, opens ? 0x02 : 0x10);
     const uint64_t ip_length = frame.size() - 14;
     if (flow % 4 == 0) frame.resize(frame.size() + 6);  // padding does not count
     const IpAddress real = RealOf(balancer.SendFast(frame).out);
-    expected[vip][real] += {1, ip_length};
+    expected[vip][real] += {1, ip_length, opens ? 1u : 0u};
   }
   EXPECT_EQ(CountersOf(balancer, kWeb4), expected[kWeb4]);
   EXPECT_EQ(CountersOf(balancer, kWeb6), expected[kWeb6]);
@@ -163,6 +164,34 @@ TEST(CountersTest, ForwardedPacketsOfWhatIsGoneStayInTheSum) {
   EXPECT_EQ(ForwardedOf(balancer), 200u);
   balancer.Serve({});
   EXPECT_EQ(ForwardedOf(balancer), 200u);
+}
+
+TEST(CountersTest, EveryPacketIsThatOfOneCpuAndEveryRecordedFlowIsCountedOnce) {
+  Balancer balancer;
+  balancer.Serve({MakeService(kWeb4, {Real4(1)})});
+  SendFlows(balancer, kWeb4, 40);
+  balancer.Send(Ethernet({.type = 0x0806}, Opaque(0, "who has")));
+  const auto packets = balancer.forwarder().ReadCpuPackets();
+  EXPECT_EQ(std::accumulate(packets.begin(), packets.end(), uint64_t{0}), 41u);
+  EXPECT_EQ(balancer.forwarder().ReadFlowTableStats().inserted, 0u);  // on stable slots
+
+  balancer.Serve({MakeService(kWeb4, {Real4(1), Real4(2)}, model::Ring(256, 2))});
+  for (int again = 0; again < 2; ++again) SendFlows(balancer, kWeb4, 40);
+  const dataplane::FlowTableStats stats = balancer.forwarder().ReadFlowTableStats();
+  EXPECT_EQ(stats.inserted, 40u);
+  EXPECT_EQ(stats.evicted + stats.refused, 0u);
+}
+
+TEST(CountersTest, ATotalHasWhatWentToRealsThatAreGone) {
+  Balancer balancer;
+  balancer.Serve({MakeService(kWeb4, RealsUpTo(4))});
+  SendFlows(balancer, kWeb4, 100);
+  balancer.Serve({MakeService(kWeb4, {Real4(9)}, 12)});
+  SendFlows(balancer, kWeb4, 10);
+  const auto vips = balancer.forwarder().ReadVipCounters();
+  ASSERT_EQ(vips.size(), 1u);
+  EXPECT_EQ(vips[0].total.packets, 110u);
+  EXPECT_EQ(vips[0].total.connections, 110u);
 }
 
 // The peers' mistake: numbers were recycled while counters still named them.

@@ -30,10 +30,11 @@ class Lbd : public Balancer {
     const uint16_t word = words_.ring[slot];
     if ((word & LB_RING_TRACK) == 0) return word;
     ++figures_.lookups;
-    uint8_t refused = 0;
+    lb_flow_record record{};
     const uint16_t real = lb_flow_real(
         &buckets_[flow_hash & (buckets_.size() - 1)], lb_flow_fingerprint(flow_hash),
-        word & LB_RING_REAL_MASK, words_.next[slot], event, Tick(now), policy_.always, &refused);
+        word & LB_RING_REAL_MASK, words_.next[slot], event, Tick(now), policy_.always, &record);
+    const bool refused = record == LB_FLOW_REFUSED;
     words_.refused[slot] |= refused;
     figures_.refused += refused;
     return real;

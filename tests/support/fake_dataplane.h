@@ -51,7 +51,7 @@ class FakeDataplane : public dataplane::Dataplane {
     purged_.emplace_back(vip, real);
     return 3;
   }
-  uint64_t MapBytes() const override { return 4096; }
+  std::map<std::string, uint64_t> MapBytes() const override { return {{"lb_ring", 4096}}; }
   std::vector<std::string> Warnings() const override { return {"a warning"}; }
 
   // Answers; set before the control thread can ask.

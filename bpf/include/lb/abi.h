@@ -66,6 +66,8 @@ enum lb_verdict {
 /* Room for verdicts and notes per CPU: a power of two, so that an index needs no check but a mask.
  */
 #define LB_VERDICT_SLOTS 64
+/* The last of them count what became of flows that were to be recorded: + enum lb_flow_record. */
+#define LB_VERDICT_SLOT_RECORDS 56
 
 /*
  * What is worth counting about packets besides their verdict.

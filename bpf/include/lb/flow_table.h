@@ -49,6 +49,15 @@ enum lb_flow_event {
 	LB_FLOW_LOOKUP, /* about a flow, not of it: an ICMP error */
 };
 
+/* What became of a flow that was to be recorded. */
+enum lb_flow_record {
+	LB_FLOW_NOT_RECORDED, /* there was no need to, or another CPU did it */
+	LB_FLOW_INSERTED,
+	LB_FLOW_EVICTED, /* inserted, and the oldest entry went */
+	LB_FLOW_REFUSED, /* there was no room */
+	LB_FLOW_RECORD_COUNT,
+};
+
 LB_INLINE __u64 lb_flow_fingerprint(__u64 hash)
 {
 	return hash >> (64 - LB_FLOW_FINGERPRINT_BITS);
@@ -103,10 +112,11 @@ LB_INLINE int lb_flow_find(const struct lb_flow_bucket *bucket, __u64 fingerprin
 }
 
 /*
- * Records an absent flow; 0 where the bucket is full, unless another may go for it. Also 0 where
- * another CPU was faster: perhaps it recorded the same flow.
+ * Records an absent flow; LB_FLOW_NOT_RECORDED where the bucket is full, unless another may go for
+ * it. Also where another CPU was faster: perhaps it recorded the same flow.
  */
-LB_INLINE int lb_flow_insert(struct lb_flow_bucket *bucket, __u64 entry, __u32 tick, int evict)
+LB_INLINE enum lb_flow_record lb_flow_insert(struct lb_flow_bucket *bucket, __u64 entry, __u32 tick,
+					     int evict)
 {
 	__u64 first = 0;
 	int first_way = 0;
@@ -115,25 +125,27 @@ LB_INLINE int lb_flow_insert(struct lb_flow_bucket *bucket, __u64 entry, __u32 t
 		__u64 present = *(volatile __u64 *)&bucket->entries[way];
 
 		if (!present)
-			return lb_flow_swap(&bucket->entries[way], 0, entry);
+			return lb_flow_swap(&bucket->entries[way], 0, entry) ? LB_FLOW_INSERTED
+									     : LB_FLOW_NOT_RECORDED;
 		if (lb_flow_entry_fingerprint(present) == lb_flow_entry_fingerprint(entry))
-			return 0;
+			return LB_FLOW_NOT_RECORDED;
 		if (!first || lb_flow_entry_rank(present, tick) > lb_flow_entry_rank(first, tick)) {
 			first = present;
 			first_way = way;
 		}
 	}
-	return evict &&
-	       lb_flow_swap(&bucket->entries[first_way & (LB_FLOW_WAYS - 1)], first, entry);
+	if (evict && lb_flow_swap(&bucket->entries[first_way & (LB_FLOW_WAYS - 1)], first, entry))
+		return LB_FLOW_EVICTED;
+	return LB_FLOW_NOT_RECORDED;
 }
 
 /*
  * The real of a packet on a slot that is not stable, or whose VIP records every flow (`always`).
- * `*refused` is set where a flow could not be recorded. 0 = none.
+ * `*record` says what became of a flow that was to be recorded. 0 = none.
  */
 LB_INLINE __u32 lb_flow_real(struct lb_flow_bucket *bucket, __u64 fingerprint, __u32 old,
 			     __u32 next, enum lb_flow_event event, __u32 tick, int always,
-			     __u8 *refused)
+			     enum lb_flow_record *record)
 {
 	int way = lb_flow_find(bucket, fingerprint);
 	__u64 *place = &bucket->entries[way & (LB_FLOW_WAYS - 1)];
@@ -141,6 +153,7 @@ LB_INLINE __u32 lb_flow_real(struct lb_flow_bucket *bucket, __u64 fingerprint, _
 	__u32 real = event == LB_FLOW_OPEN ? next : old;
 	__u64 entry, now;
 
+	*record = LB_FLOW_NOT_RECORDED;
 	if (present && event != LB_FLOW_OPEN)
 		real = lb_flow_entry_real(present);
 	if (!real || event == LB_FLOW_LOOKUP)
@@ -162,9 +175,10 @@ LB_INLINE __u32 lb_flow_real(struct lb_flow_bucket *bucket, __u64 fingerprint, _
 	} else if (old == next && !always) {
 		return real;
 	}
-	if (lb_flow_insert(bucket, entry, tick, always))
+	*record = lb_flow_insert(bucket, entry, tick, always);
+	if (*record != LB_FLOW_NOT_RECORDED)
 		return real;
-	*refused = 1;
+	*record = LB_FLOW_REFUSED;
 	return old;
 }
 

@@ -36,7 +36,6 @@ REMEMBER(lru_per_cpu, BPF_MAP_TYPE_LRU_PERCPU_HASH, 0);
 
 struct lb_flow_bucket flows[BENCH_TABLE_ENTRIES / LB_FLOW_WAYS] = {};
 __u64 bench_misses = 0;
-__u8 refused = 0;
 
 static __always_inline __u32 now(void)
 {
@@ -80,13 +79,14 @@ int table_none(struct xdp_md *ctx)
 SEC("xdp")
 int table_lbd(struct xdp_md *ctx)
 {
+	enum lb_flow_record record;
 	__u64 hash = flow_hash(ctx);
 	struct lb_flow_bucket *bucket = &flows[hash % (BENCH_TABLE_ENTRIES / LB_FLOW_WAYS)];
 
 	if (lb_flow_find(bucket, lb_flow_fingerprint(hash)) < 0)
 		bench_misses++;
 	return lb_flow_real(bucket, lb_flow_fingerprint(hash), 1, 1, LB_FLOW_DATA, now(), 1,
-			    &refused)
+			    &record)
 		       ? XDP_TX
 		       : XDP_ABORTED;
 }

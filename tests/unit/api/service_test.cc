@@ -41,6 +41,7 @@ class ServiceTest : public ::testing::Test {
     plane_->next_hops = {{.real = Ip("10.0.0.1"), .hop = {}, .problem = "no route"}};
     plane_->stats.vips = {
         {.key = Key("192.0.2.1:80/tcp"),
+         .total = {5, 500},
          .reals =
              {{.address = Ip("10.0.0.1"), .counter = {5, 500}, .flows = 4, .leaving_slots = 2}},
          .tracking = {.slots = 16384, .flows = 4, .flow_capacity = 64}}};

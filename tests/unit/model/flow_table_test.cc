@@ -367,9 +367,9 @@ TEST_F(FlowTableTest, OneFlowOnTwoCpusIsOneEntry) {
       for (uint32_t number = 0; number < 512; ++number) {
         const uint64_t hash = HashOf(1, 4, number, number % 256);
         lb_flow_event event = LB_FLOW_OPEN;
-        uint8_t refused = 0;
+        lb_flow_record record{};
         EXPECT_NE(lb_flow_real(&buckets[number % 256], lb_flow_fingerprint(hash), 1, 2, event,
-                               kTick, 0, &refused),
+                               kTick, 0, &record),
                   0u);
       }
     };

@@ -35,8 +35,12 @@ inline uint16_t Forward(SlotMemory& memory, std::span<lb_flow_bucket> buckets, u
     memory.refused[slot] = 1;
     return old;
   }
-  return lb_flow_real(&buckets[hash & (buckets.size() - 1)], lb_flow_fingerprint(hash), old,
-                      memory.next[slot], event, tick, always, &memory.refused[slot]);
+  lb_flow_record record{};
+  const uint16_t real =
+      lb_flow_real(&buckets[hash & (buckets.size() - 1)], lb_flow_fingerprint(hash), old,
+                   memory.next[slot], event, tick, always, &record);
+  if (record == LB_FLOW_REFUSED) memory.refused[slot] = 1;
+  return real;
 }
 
 // The hash of flow `number` in `slot` of a ring of `slots`, in bucket `bucket`.
