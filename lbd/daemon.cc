@@ -11,13 +11,17 @@
 #include <iostream>
 #include <memory>
 
+#include "lbd/api/call_metrics.h"
 #include "lbd/api/server.h"
 #include "lbd/base/capabilities.h"
 #include "lbd/base/service_manager.h"
 #include "lbd/config/file_source.h"
 #include "lbd/config/state_store.h"
 #include "lbd/control/controller.h"
+#include "lbd/control/metrics.h"
 #include "lbd/dataplane/bpf_dataplane.h"
+#include "lbd/dataplane/program.h"
+#include "lbd/metrics/exporter.h"
 
 namespace lb {
 namespace {
@@ -158,11 +162,26 @@ void Serve(control::Controller& controller, const Options& options, const Signal
   }
 }
 
+metrics::Exports ExportsOf(control::Controller& controller, const api::CallMetrics& calls) {
+  return {.sources = {[&controller](metrics::Samples& samples) {
+                        control::CollectMetrics(controller, LBD_VERSION, samples);
+                      },
+                      [&calls](metrics::Samples& samples) { calls.Collect(samples); },
+                      metrics::CollectProcess},
+          .alive = [&controller] { return control::NotAlive(controller); },
+          .ready = [&controller] { return control::NotReady(controller); },
+          .pages = {}};
+}
+
 }  // namespace
 
 Status RunDaemon(const Options& options) {
   const Signals signals;
   LB_ASSIGN_OR_RETURN(api::ServerOptions server_options, OpenApi(options));
+  UniqueFd run_times;
+  if (options.bpf_run_time) {
+    LB_ASSIGN_OR_RETURN(run_times, dataplane::MeasureRunTimes());
+  }
   LB_RETURN_IF_ERROR(KeepOnlyCapabilities(kKeptCapabilities));
   std::unique_ptr<config::StateStore> store;
   std::optional<control::Revision> latest;
@@ -181,6 +200,15 @@ Status RunDaemon(const Options& options) {
   if (!options.config_file.empty()) {
     server_options.read_config = [&] { return config::ReadConfigFile(options.config_file); };
   }
+  api::CallMetrics calls;
+  std::unique_ptr<metrics::HttpServer> exports;
+  if (!options.metrics_listen.empty()) {
+    auto listener = metrics::ServeExports(options.metrics_listen, ExportsOf(*controller, calls));
+    LB_RETURN_IF_ERROR(Annotate(listener.status(), "--metrics_listen"));
+    exports = *std::move(listener);
+    LOG(INFO) << "Metrics on http://" << options.metrics_listen << "/metrics";
+  }
+  server_options.calls = &calls;
   LB_ASSIGN_OR_RETURN(auto server, api::Server::Start(std::move(server_options), *controller));
   LOG(INFO) << "lbd " LBD_VERSION " serves " << options.listen;
   Serve(*controller, options, signals);

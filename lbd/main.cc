@@ -43,6 +43,14 @@ DEFINE_string(check, "", "check a configuration document, and exit");
 DEFINE_string(listen, "unix:/run/lbd/lbd.sock", "where the gRPC API listens: a Unix socket");
 DEFINE_string(bpffs, "/sys/fs/bpf/lbd",
               "directory on a mounted bpffs for pinned links and maps; created");
+DEFINE_string(
+    metrics_listen, "127.0.0.1:9188",
+    "where /metrics, /healthz and /readyz are served over HTTP, readable by whoever can connect; "
+    "empty: nowhere");
+DEFINE_bool(
+    bpf_run_time, false,
+    "let the kernel measure the run time of BPF programs, for /metrics; costs some 20 ns per "
+    "packet");
 DEFINE_bool(detach, false, "remove programs, links and pins that lbd left, and exit");
 
 namespace {
@@ -80,6 +88,8 @@ int main(int argc, char** argv) {
                             .listen = FLAGS_listen,
                             .pin_path = FLAGS_bpffs,
                             .state_path = FLAGS_state_dir,
+                            .metrics_listen = FLAGS_metrics_listen,
+                            .bpf_run_time = FLAGS_bpf_run_time,
                             .socket_group = FLAGS_socket_group,
                             .admin_group = FLAGS_admin_group,
                             .operator_group = FLAGS_operator_group,

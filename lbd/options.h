@@ -14,6 +14,9 @@ struct Options {
   std::string pin_path;       // a directory on a bpffs
   std::string state_path;     // a directory; empty: revisions are not kept
 
+  std::string metrics_listen;  // "127.0.0.1:9188"; empty: nowhere
+  bool bpf_run_time;           // measure the XDP program
+
   std::string socket_group;  // may connect to the Unix socket; may be a group that does not exist
   std::string admin_group;   // of those, who may do what
   std::string operator_group;

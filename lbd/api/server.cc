@@ -98,6 +98,9 @@ StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options,
     builder.AddListeningPort(options.tls->address, credentials, &port);
   }
   builder.RegisterService(&impl->service);
+  if (options.calls != nullptr) {
+    builder.experimental().SetInterceptorCreators(options.calls->Interceptors());
+  }
   impl->server = builder.BuildAndStart();
   if (impl->server == nullptr || (options.tls && port == 0)) {
     return Unavailable(fmt::format("--listen_tcp: cannot listen on {}",

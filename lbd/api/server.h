@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lbd/api/acceptor.h"
+#include "lbd/api/call_metrics.h"
 #include "lbd/api/config_reader.h"
 #include "lbd/api/peer.h"
 #include "lbd/base/status.h"
@@ -29,6 +30,7 @@ struct ServerOptions {
   std::string audit_log;            // a file; empty: the log
   std::vector<Listener> listeners;  // whose peers are known by their process, or are on loopback
   std::optional<TlsOptions> tls;
+  CallMetrics* calls = nullptr;  // told of each call; outlives the server
 };
 
 // The gRPC server: lb.v1.LoadBalancer, reflection and grpc.health.v1. Thread-safe.

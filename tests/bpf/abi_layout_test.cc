@@ -219,6 +219,7 @@ TEST_F(AbiLayoutTest, TheTablesHoldTheStructsOfTheContract) {
       {"lb_sources", sizeof(uint32_t)},
       {"lb_icmp_due", sizeof(uint64_t)},
       {"lb_fragments", sizeof(lb_fragment)},
+      {"lb_ports", sizeof(uint32_t)},
       {"lb_scratch", sizeof(lb_scratch)},
   };
   std::map<std::string, size_t> there;

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <prometheus/histogram.h>
+#include <prometheus/metric_family.h>
+
+#include <array>
+#include <functional>
+#include <initializer_list>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lbd/metrics/catalogue.h"
+
+namespace lb::metrics {
+
+// The values of one scrape. Thread-compatible.
+class Samples {
+ public:
+  // `labels`: the values of the metric's labels, in the order of the catalogue.
+  void Add(Metric metric, std::initializer_list<std::string_view> labels, double value);
+  void Add(Metric metric, std::initializer_list<std::string_view> labels,
+           const prometheus::Histogram& histogram);
+
+  // What was added, in the text format of Prometheus (version 0.0.4).
+  std::string ToText() const;
+
+ private:
+  prometheus::ClientMetric& AddSample(Metric metric,
+                                      std::initializer_list<std::string_view> labels);
+
+  std::array<std::vector<prometheus::ClientMetric>, std::size(kCatalogue)> samples_;
+};
+
+// Whoever counts something adds it to each scrape; called from the listener's threads.
+using Source = std::function<void(Samples&)>;
+
+// The standard metrics of this process.
+void CollectProcess(Samples& samples);
+
+}  // namespace lb::metrics

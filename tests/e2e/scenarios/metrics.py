@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What lbd counts is what Prometheus, lbctl and the reals count."""
+
+import json
+import re
+import urllib.parse
+
+from actors import VIP4, VIP6, decap_counts, lbctl, verdicts
+from harness import expect, expect_served, scenario, with_both_vips
+from lab import ROOT, LabError, wait_until
+
+METRICS = "127.0.0.1:9188"
+PROMETHEUS = "127.0.0.1:9090"
+# Panels that need what this lab does not do.
+MAY_BE_EMPTY = {"CPU time per packet"}
+
+
+def get(lab, url):
+    """The body of an answer on the load balancer's loopback, and its status."""
+    done = lab.lb.run(["curl", "-sS", "--max-time", "10", "-w", "\n%{http_code}", url])
+    body, _, status = done.stdout.rpartition("\n")
+    return body, int(status)
+
+
+def scrape(lab):
+    """/metrics as {'name{labels}': value}."""
+    text, status = get(lab, f"http://{METRICS}/metrics")
+    expect(status == 200, f"/metrics says {status}")
+    return text, {line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+                  for line in text.splitlines() if line and not line.startswith("#")}
+
+
+def labels(sample):
+    return dict(re.findall(r'(\w+)="([^"]*)"', sample))
+
+
+def start_prometheus(lab):
+    config = lab.dir / "prometheus.yaml"
+    rules = ROOT / "deploy/prometheus/lbd.rules.yaml"
+    config.write_text((ROOT / "deploy/prometheus/prometheus.yaml").read_text()
+                      .replace("lbd.rules.yaml", str(rules)).replace("15s", "1s"))
+    process = lab.lb.start("prometheus", [
+        "prometheus", f"--config.file={config}", f"--storage.tsdb.path={lab.dir / 'tsdb'}",
+        f"--web.listen-address={PROMETHEUS}", "--log.level=warn"])
+    wait_until(lambda: process.require_alive() or _ready(lab), 20, "Prometheus is ready", 0.2)
+    return process
+
+
+def _ready(lab):
+    done = lab.lb.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                       f"http://{PROMETHEUS}/-/ready"], check=False)
+    return done.stdout == "200"
+
+
+def query(lab, expression):
+    body, status = get(lab, f"http://{PROMETHEUS}/api/v1/query?"
+                       + urllib.parse.urlencode({"query": expression}))
+    answer = json.loads(body)
+    expect(status == 200 and answer["status"] == "success", f"{expression}: {body}")
+    return answer["data"]["result"]
+
+
+def dashboard_queries():
+    """(panel, expression) of the Grafana dashboard, with its variables filled in."""
+    board = json.loads((ROOT / "deploy/grafana/lbd.json").read_text())
+    for panel in board["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], (target["expr"].replace("$__rate_interval", "10s")
+                                   .replace("$instance", ".*").replace("$vip", ".*"))
+
+
+def rules_that_are_not(health, lab):
+    rules, _ = get(lab, f"http://{PROMETHEUS}/api/v1/rules")
+    groups = json.loads(rules)["data"]["groups"]
+    expect(groups and groups[0]["rules"], rules)
+    return [rule["name"] for rule in groups[0]["rules"] if rule["health"] != health]
+
+
+def counted(lab):
+    """Forwarded packets by real address as /metrics has them; each VIP has reals of its own."""
+    _, samples = scrape(lab)
+    return {labels(sample)["real"]: value for sample, value in samples.items()
+            if sample.startswith("lbd_real_packets_total")}
+
+
+@scenario
+def metrics():
+    """The numbers agree, the names are right, and a real Prometheus draws every panel from them."""
+    with with_both_vips() as lab:
+        for path in ("healthz", "readyz"):
+            body, status = get(lab, f"http://{METRICS}/{path}")
+            expect((body, status) == ("ok\n", 200), f"/{path}: {status} {body}")
+        start_prometheus(lab)
+        expect_served(lab, VIP4, 150)
+        expect_served(lab, VIP6, 150)
+        lbctl(lab, "real", "drain", f"{VIP4}:80/tcp", lab.reals[2].ip4)
+        expect_served(lab, VIP4, 50)
+
+        # No connection is open any more: the counters stand still.
+        before = wait_until(lambda: (now := counted(lab)) == counted(lab) and now, 10,
+                            "the counters stand still", 0.3)
+        for real in lab.reals:
+            seen = decap_counts(real)
+            expect((before[real.ip4], before[real.ip6]) == (seen["v4"], seen["v6"]),
+                   f"{real.name}: lbd sent {before[real.ip4]}, {before[real.ip6]}; it got {seen}")
+        text, samples = scrape(lab)
+        by_verdict = {labels(sample)["verdict"]: value for sample, value in samples.items()
+                      if sample.startswith("lbd_verdict_packets_total")}
+        from_lbctl = verdicts(lab)
+        expect(by_verdict["forward"] == sum(before.values()) == from_lbctl["forward"],
+               f"/metrics {by_verdict}, lbctl {from_lbctl}, by real {before}")
+        # Of the host's own traffic (neighbours), some may come between the two readings.
+        cpus = sum(value for sample, value in samples.items()
+                   if sample.startswith("lbd_cpu_packets_total"))
+        expect(0 <= cpus - sum(by_verdict.values()) <= 5 or cpus == sum(by_verdict.values()),
+               f"by CPU {cpus}, by verdict {by_verdict}")
+        connections = sum(value for sample, value in samples.items()
+                          if sample.startswith("lbd_vip_connections_total"))
+        expect(connections == 350, f"{connections} connections, not 350")
+
+        lint = lab.lb.run(["promtool", "check", "metrics"], stdin=text, check=False)
+        expect(lint.returncode == 0 and not lint.stderr.strip(), f"promtool: {lint.stderr}")
+
+        total = 'sum(lbd_vip_packets_total)'
+        wait_until(lambda: (result := query(lab, total)) and
+                   float(result[0]["value"][1]) == sum(before.values()), 15,
+                   "Prometheus has the last count", 0.3)
+        # A rate needs two scrapes, a rule its first evaluation.
+        missing = {"panels": ["not asked yet"]}
+
+        def all_there():
+            missing["panels"] = [panel for panel, expression in dashboard_queries()
+                                 if not query(lab, expression) and panel not in MAY_BE_EMPTY]
+            missing["rules"] = rules_that_are_not("ok", lab)
+            return not any(missing.values())
+        try:
+            wait_until(all_there, 20, "every panel has data and every rule is evaluated", 0.5)
+        except LabError:
+            expect(False, f"without data or not evaluated: {missing}")
+
+        lab.lb.ip(["link set eth0 down"])
+        body, status = wait_until(lambda: (got := get(lab, f"http://{METRICS}/readyz"))[1] == 503
+                                  and got, 5, "/readyz notices that the link is down")
+        expect("eth0" in body, f"/readyz says {body}")
+        return {"packets": int(sum(before.values())), "panels": len(set(dict(dashboard_queries()))),
+                "samples": len(samples)}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/control/metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <sstream>
+
+#include "tests/support/fake_dataplane.h"
+#include "tests/unit/model/config_testing.h"
+
+namespace lb::control {
+namespace {
+
+using model::Ip;
+using model::Key;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class MetricsTest : public ::testing::Test {
+ protected:
+  MetricsTest() {
+    auto plane = std::make_unique<testing::FakeDataplane>();
+    plane_ = plane.get();
+    controller_ = Controller::Create(std::move(plane)).value();
+  }
+
+  void Apply(const std::vector<std::string_view>& reals) {
+    model::ReplaceConfig change;
+    change.config.vips.push_back(model::VipOf("192.0.2.1:80/tcp", reals));
+    change.config.vips[0].name = "web";
+    ASSERT_TRUE(controller_->Apply(change).ok());
+  }
+
+  std::string Text() {
+    metrics::Samples samples;
+    CollectMetrics(*controller_, "1.2.3", samples);
+    return samples.ToText();
+  }
+
+  testing::FakeDataplane* plane_;
+  std::unique_ptr<Controller> controller_;
+};
+
+TEST_F(MetricsTest, WhatTheDataPlaneCountedIsExported) {
+  plane_->stats.vips = {
+      {.key = Key("192.0.2.1:80/tcp"),
+       .total = {7, 700, 3},
+       .reals = {{.address = Ip("10.0.0.1"), .counter = {5, 500, 2}, .flows = 4}},
+       .tracking = {.slots = 16384, .changing_slots = 10, .settling_slots = 6, .flows = 4}}};
+  plane_->stats.verdicts = {{"forward", "tx", "Sent.", 7}, {"no_real", "drop", "None.", 2}};
+  plane_->stats.cpu_packets = {4, 5};
+  plane_->stats.flow_table = {.inserted = 9, .evicted = 2, .refused = 1};
+  plane_->stats.program = {.runs = 3, .run_nanos = 1'500'000'000};
+  Apply({"10.0.0.1"});
+  const std::string text = Text();
+  for (const char* line : {
+           R"(lbd_vip_packets_total{vip="192.0.2.1:80/tcp",name="web"} 7)",
+           R"(lbd_vip_bytes_total{vip="192.0.2.1:80/tcp",name="web"} 700)",
+           R"(lbd_vip_connections_total{vip="192.0.2.1:80/tcp",name="web"} 3)",
+           R"(lbd_real_packets_total{vip="192.0.2.1:80/tcp",real="10.0.0.1"} 5)",
+           R"(lbd_real_connections_total{vip="192.0.2.1:80/tcp",real="10.0.0.1"} 2)",
+           R"(lbd_real_tracked_flows{vip="192.0.2.1:80/tcp",real="10.0.0.1"} 4)",
+           R"(lbd_vip_slots{vip="192.0.2.1:80/tcp",name="web",state="stable"} 16368)",
+           R"(lbd_vip_slots{vip="192.0.2.1:80/tcp",name="web",state="changing"} 10)",
+           R"(lbd_verdict_packets_total{verdict="no_real",action="drop"} 2)",
+           R"(lbd_cpu_packets_total{cpu="1"} 5)",
+           R"(lbd_flow_table_events_total{event="evict"} 2)",
+           R"(lbd_program_run_seconds_total 1.5)",
+       }) {
+    EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
+  }
+}
+
+// Two groups of reals under one address: a scrape with a sample twice is refused as a whole.
+TEST_F(MetricsTest, ASourceRouteHasSamplesOfItsOwn) {
+  model::VipKey group = Key("192.0.2.1:80/tcp");
+  group.route = model::RouteNumber("office");
+  plane_->stats.vips = {{.key = Key("192.0.2.1:80/tcp"), .total = {7, 700, 3}, .reals = {}},
+                        {.key = group, .total = {2, 200, 1}, .reals = {}}};
+  plane_->stats.vips[0].sources = {.denied = 5, .limited = 6, .source_limited = 8};
+  model::ReplaceConfig change;
+  change.config.vips.push_back(model::VipOf("192.0.2.1:80/tcp", {"10.0.0.1"}));
+  change.config.vips[0].source_routes = {{.name = "office",
+                                          .sources = {IpPrefix::Parse("198.51.100.0/24").value()},
+                                          .reals = {{.address = Ip("10.0.0.2")}}}};
+  ASSERT_TRUE(controller_->Apply(change).ok());
+  const std::string text = Text();
+  for (const char* line : {
+           R"(lbd_vip_packets_total{vip="192.0.2.1:80/tcp"} 7)",
+           R"(lbd_vip_packets_total{vip="192.0.2.1:80/tcp",route="office"} 2)",
+           R"(lbd_vip_serving_reals{vip="192.0.2.1:80/tcp"} 1)",
+           R"(lbd_vip_serving_reals{vip="192.0.2.1:80/tcp",route="office"} 1)",
+           R"(lbd_real_slots{vip="192.0.2.1:80/tcp",route="office",real="10.0.0.2"} 16384)",
+           R"(lbd_vip_refused_packets_total{vip="192.0.2.1:80/tcp",reason="source_limited"} 8)",
+       }) {
+    EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
+  }
+  std::istringstream lines(text);
+  std::set<std::string> names;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with('#')) {
+      EXPECT_TRUE(names.insert(line.substr(0, line.rfind(' '))).second) << line;
+    }
+  }
+}
+
+TEST_F(MetricsTest, ARealServesWithSlotsAndANextHop) {
+  plane_->next_hops = {{.real = Ip("10.0.0.1"), .hop = {}, .problem = "no route"},
+                       {.real = Ip("10.0.0.2"), .hop = {}, .problem = {}}};
+  Apply({"10.0.0.1", "10.0.0.2"});
+  const std::string text = Text();
+  for (const char* line : {
+           R"(lbd_vip_serving_reals{vip="192.0.2.1:80/tcp",name="web"} 1)",
+           R"(lbd_vip_reals{vip="192.0.2.1:80/tcp",name="web",state="active"} 2)",
+           R"(lbd_next_hop_resolved{real="10.0.0.1"} 0)",
+           R"(lbd_interface_attached{interface="eth0",mode="native"} 1)",
+           R"(lbd_map_bytes{map="lb_ring"} 4096)",
+           R"(lbd_config_generation 1)",
+       }) {
+    EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
+  }
+  EXPECT_THAT(text, HasSubstr("lbd_build_info{version=\"1.2.3\",kernel=\""));
+}
+
+TEST_F(MetricsTest, ReadyWhenSomethingIsForwardedBy) {
+  EXPECT_THAT(NotAlive(*controller_), IsEmpty());
+  EXPECT_THAT(NotReady(*controller_), ElementsAre("no configuration is in force"));
+  Apply({"10.0.0.1"});
+  EXPECT_THAT(NotReady(*controller_), IsEmpty());
+}
+
+}  // namespace
+}  // namespace lb::control
