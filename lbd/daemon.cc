@@ -5,11 +5,13 @@
 #include <glog/logging.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <ctime>
 #include <iostream>
 #include <memory>
+#include <thread>
 
 #include "lbd/api/call_metrics.h"
 #include "lbd/api/server.h"
@@ -30,6 +32,8 @@ namespace {
 // by its number takes more (see PinDirectory), so that is opened by its pins.
 constexpr std::initializer_list<int> kKeptCapabilities = {CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN,
                                                           CAP_NET_RAW};
+
+constexpr std::chrono::seconds kStopTime{5};
 
 // The signals that lbd answers to, blocked in this thread and all that it starts.
 class Signals {
@@ -77,13 +81,14 @@ StatusOr<api::ServerOptions> OpenApi(const Options& options) {
                   .admin_certificates = options.tls_admins,
                   .operator_certificates = options.tls_operators};
   if (options.listen_tcp.empty()) return server;
+  LB_ASSIGN_OR_RETURN(api::Listener remote,
+                      api::BindTcp(options.listen_tcp, options.insecure ? api::Transport::kLoopback
+                                                                        : api::Transport::kTls));
+  server.listeners.push_back(std::move(remote));
   if (options.insecure) {
-    LB_ASSIGN_OR_RETURN(api::Listener loopback, api::BindLoopback(options.listen_tcp));
-    server.listeners.push_back(std::move(loopback));
     LOG(WARNING) << "--insecure: every process on this host is an admin on " << options.listen_tcp;
   } else {
-    server.tls = api::TlsOptions{options.listen_tcp, options.tls_cert, options.tls_key,
-                                 options.tls_client_ca};
+    server.tls = api::TlsOptions{options.tls_cert, options.tls_key, options.tls_client_ca};
   }
   return server;
 }
@@ -140,6 +145,16 @@ void Reload(control::Controller& controller, const Options& options,
   manager.Ready(StatusLine(controller));
 }
 
+// Ends the process in a while, whatever clients do: all that was acknowledged is kept, and what
+// forwards does not need us.
+void EndSoon() {
+  std::thread([] {
+    std::this_thread::sleep_for(kStopTime);
+    LOG(WARNING) << "Calls are still under way; they are given up";
+    _exit(0);
+  }).detach();
+}
+
 // Until a signal ends it.
 void Serve(control::Controller& controller, const Options& options, const Signals& signals) {
   const ServiceManager manager = ServiceManager::FromEnvironment();
@@ -153,6 +168,7 @@ void Serve(control::Controller& controller, const Options& options, const Signal
     } else if (signal != 0) {
       LOG(INFO) << "Stopping on signal " << signal << "; forwarding goes on";
       manager.Stopping();
+      EndSoon();
       return;
     } else {
       controller.Ping();  // a control thread that hangs is a lbd that hangs

@@ -109,10 +109,13 @@ class Process:
         except subprocess.TimeoutExpired:
             raise LabError(f"{self.name}: still runs after {timeout} s\n{tail(self.log)}") from None
 
-    def stop(self, signum=signal.SIGTERM, timeout=10):
-        """Sends the signal and returns the exit code."""
+    def kill(self, signum):
         if self.alive():
             self._popen.send_signal(signum)
+
+    def stop(self, signum=signal.SIGTERM, timeout=10):
+        """Sends the signal and returns the exit code."""
+        self.kill(signum)
         return self.wait(timeout)
 
     def require_alive(self):

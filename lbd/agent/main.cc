@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
@@ -19,6 +20,7 @@
 #include "lbd/agent/agent.h"
 #include "lbd/agent/arguments.h"
 #include "lbd/agent/sysctl_check.h"
+#include "lbd/base/service_manager.h"
 
 DEFINE_string(interface, "", "Interfaces on which encapsulated packets arrive. Required.");
 DEFINE_string(vip, "", "Addresses or prefixes that this host serves. Required.");
@@ -112,10 +114,16 @@ void WarnAboutSysctls(const Options& options) {
 }
 
 // Returns the signal that ended the run.
-int RunUntilSignal(Agent& agent, int signals) {
+int RunUntilSignal(Agent& agent, int signals, const ServiceManager& manager) {
+  using std::chrono::milliseconds;
+  const int pause =
+      manager.watchdog()
+          ? static_cast<int>(duration_cast<milliseconds>(*manager.watchdog() / 3).count())
+          : -1;
   while (true) {
     pollfd polled[] = {{signals, POLLIN, 0}, {agent.event_fd(), POLLIN, 0}};
-    if (poll(polled, std::size(polled), -1) < 0) continue;
+    if (poll(polled, std::size(polled), pause) < 0) continue;
+    manager.Watchdog();
     if (polled[1].revents != 0) {
       if (const Status status = agent.OnEvents(); !status.ok()) LOG(ERROR) << Message(status);
     }
@@ -136,13 +144,16 @@ Status Run(const Options& options) {
 
   LB_ASSIGN_OR_RETURN(Agent agent, Agent::Start(options));
   WarnAboutSysctls(options);
-  if (options.vips.empty()) {
-    LOG(INFO) << "repeating server ids";
-  } else {
-    LOG(INFO) << fmt::format("serving {} on {}", FLAGS_vip, fmt::join(options.interfaces, ", "));
-  }
+  const std::string status =
+      options.vips.empty()
+          ? "repeating server ids"
+          : fmt::format("serving {} on {}", FLAGS_vip, fmt::join(options.interfaces, ", "));
+  LOG(INFO) << status;
+  const ServiceManager manager = ServiceManager::FromEnvironment();
+  manager.Ready(status);
 
-  const int signal = RunUntilSignal(agent, signals.get());
+  const int signal = RunUntilSignal(agent, signals.get(), manager);
+  manager.Stopping();
   if (const auto counts = agent.ReadCounts(); counts.ok()) {
     for (const auto& count : *counts) LOG(INFO) << count.outcome << ": " << count.packets;
   }

@@ -23,10 +23,12 @@
 #include <filesystem>
 #include <utility>
 
+#include "lbd/base/ip_address.h"
+
 namespace lb::api {
 namespace {
 
-constexpr int kBacklog = 128;
+constexpr int kBacklog = 512;
 // Connections get numbers from here on, in turn.
 constexpr int kFirstNumber = 2048;
 constexpr int kNumbers = 16384;
@@ -60,12 +62,33 @@ Status Prepare(const std::string& path, const sockaddr_un& address) {
   return OkStatus();
 }
 
+// Whose connections are counted together: "uid 1000", "192.0.2.7".
+std::string OriginOf(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return "nobody";
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (address.ss_family == AF_INET) {
+    const auto* four = reinterpret_cast<const sockaddr_in*>(&address);
+    return inet_ntop(AF_INET, &four->sin_addr, text.data(), text.size());
+  }
+  if (address.ss_family == AF_INET6) {
+    const auto* six = reinterpret_cast<const sockaddr_in6*>(&address);
+    return inet_ntop(AF_INET6, &six->sin6_addr, text.data(), text.size());
+  }
+  ucred credentials{};
+  size = sizeof(credentials);
+  getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
+  return fmt::format("uid {}", credentials.uid);
+}
+
 }  // namespace
 
 StatusOr<Listener> BindUnix(const std::string& path, gid_t group) {
   LB_ASSIGN_OR_RETURN(const sockaddr_un address, UnixAddress(path));
   LB_RETURN_IF_ERROR(Prepare(path, address));
-  Listener listener{UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)), path};
+  Listener listener{UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)),
+                    Transport::kUnix, path};
   const mode_t mask = umask(0117);
   const int bound =
       bind(listener.fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
@@ -77,36 +100,39 @@ StatusOr<Listener> BindUnix(const std::string& path, gid_t group) {
   return listener;
 }
 
-StatusOr<Listener> BindLoopback(const std::string& address) {
-  const auto wrong = [&] {
-    return InvalidArgument(fmt::format(
-        "--listen_tcp: without TLS it must be 127.0.0.1:PORT or [::1]:PORT, got \"{}\"", address));
+StatusOr<Listener> BindTcp(const std::string& address, Transport transport) {
+  const auto wrong = [&](std::string_view what) {
+    return InvalidArgument(fmt::format("--listen_tcp: must be {}, got \"{}\"", what, address));
   };
   const size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return wrong();
-  const std::string host = address.substr(0, colon);
   uint16_t port = 0;
   const char* const end = address.data() + address.size();
-  const auto [next, error] = std::from_chars(address.data() + colon + 1, end, port);
-  if (error != std::errc() || next != end || (host != "127.0.0.1" && host != "[::1]")) {
-    return wrong();
+  const char* const digits = colon == std::string::npos ? end : address.data() + colon + 1;
+  const auto [next, error] = std::from_chars(digits, end, port);
+  if (error != std::errc() || next != end) return wrong("ADDRESS:PORT or [ADDRESS]:PORT");
+  std::string host = address.substr(0, colon);
+  const bool bracketed = host.starts_with('[') && host.ends_with(']');
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const auto ip = IpAddress::Parse(host);
+  if (!ip.ok() || ip->is_v4() == bracketed) return wrong("ADDRESS:PORT or [ADDRESS]:PORT");
+  if (transport == Transport::kLoopback && !ip->is_loopback()) {
+    return wrong("127.0.0.1:PORT or [::1]:PORT without TLS");
   }
   sockaddr_in6 six{};
   six.sin6_family = AF_INET6;
   six.sin6_port = htons(port);
-  six.sin6_addr = in6addr_loopback;
+  inet_pton(AF_INET6, host.c_str(), &six.sin6_addr);
   sockaddr_in four{};
   four.sin_family = AF_INET;
   four.sin_port = htons(port);
-  four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const bool is_six = host == "[::1]";
-  Listener listener{
-      UniqueFd(socket(is_six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)),
-      ""};
+  inet_pton(AF_INET, host.c_str(), &four.sin_addr);
+  const int family = ip->is_v4() ? AF_INET : AF_INET6;
+  Listener listener{UniqueFd(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)),
+                    transport, ""};
   const int one = 1;
   setsockopt(listener.fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-  const void* const chosen = is_six ? static_cast<const void*>(&six) : &four;
-  const socklen_t size = is_six ? sizeof(six) : sizeof(four);
+  const void* const chosen = ip->is_v4() ? static_cast<const void*>(&four) : &six;
+  const socklen_t size = ip->is_v4() ? sizeof(four) : sizeof(six);
   if (bind(listener.fd.get(), static_cast<const sockaddr*>(chosen), size) != 0) {
     return ErrnoStatus(errno, "--listen_tcp: bind " + address);
   }
@@ -170,12 +196,7 @@ void Acceptor::Run() {
         Accept(*listener);
         continue;
       }
-      const auto closed = open_.find(fd);
-      if (closed == open_.end()) continue;
-      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-      callbacks_.closed(closed->second);
-      open_.erase(closed);
-      std::erase_if(own_, [&](const UniqueFd& own) { return own.get() == fd; });
+      Closed(fd);
     }
   }
 }
@@ -190,39 +211,65 @@ UniqueFd Acceptor::Renumber(UniqueFd fd) {
   return UniqueFd(number);
 }
 
+void Acceptor::Closed(int own) {
+  const auto closed = open_.find(own);
+  if (closed == open_.end()) return;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, own, nullptr);
+  callbacks_.closed(closed->second.number);
+  const auto count = per_origin_.find(closed->second.origin);
+  if (--count->second == 0) per_origin_.erase(count);
+  open_.erase(closed);
+}
+
+bool Acceptor::HasRoom(const std::string& origin) const {
+  if (open_.size() >= kMaxConnections) {
+    LOG_EVERY_N(WARNING, 1000) << "More than " << kMaxConnections
+                               << " connections to the API: the new ones are closed";
+    return false;
+  }
+  const auto count = per_origin_.find(origin);
+  if (count != per_origin_.end() && count->second >= kMaxPerOrigin) {
+    LOG_EVERY_N(WARNING, 1000) << "More than " << kMaxPerOrigin << " connections of " << origin
+                               << " to the API: the new ones are closed";
+    return false;
+  }
+  return true;
+}
+
 void Acceptor::Accept(const Listener& listener) {
   while (true) {
     UniqueFd fd(accept4(listener.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!fd.valid()) {
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      if (errno == EMFILE || errno == ENFILE) {
-        LOG_EVERY_N(WARNING, 1000) << "Out of descriptors for connections to the API";
-      }
-      return;
-    }
-    if (open_.size() >= kMaxConnections) {
-      LOG_EVERY_N(WARNING, 1000) << "More than " << kMaxConnections
-                                 << " connections to the API: the new ones are closed";
+    if (fd.valid()) {
+      Take(std::move(fd), listener);
       continue;
     }
-    if (listener.path.empty()) {
-      const int one = 1;
-      setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (errno == EINTR || errno == ECONNABORTED) continue;
+    if (errno == EMFILE || errno == ENFILE) {
+      LOG_EVERY_N(WARNING, 1000) << "Out of descriptors for connections to the API";
     }
-    // gRPC closes its own without telling; ours hears when either end is gone.
-    UniqueFd own(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
-    UniqueFd served = Renumber(std::move(fd));
-    epoll_event event{.events = EPOLLRDHUP | EPOLLONESHOT, .data = {.fd = own.get()}};
-    if (!own.valid() || !served.valid() || open_.contains(own.get())) continue;
-    const int number = served.get();
-    if (!callbacks_.opened(number, !listener.path.empty())) continue;
-    (void)served.release();
-    open_[own.get()] = number;
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, own.get(), &event) != 0) {
-      shutdown(own.get(), SHUT_RDWR);
-    }
-    own_.push_back(std::move(own));
+    return;
   }
+}
+
+void Acceptor::Take(UniqueFd fd, const Listener& listener) {
+  const std::string origin = OriginOf(fd.get());
+  if (!HasRoom(origin)) return;
+  if (listener.transport != Transport::kUnix) {
+    const int one = 1;
+    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+  }
+  // gRPC closes its own without telling; ours hears when either end is gone.
+  UniqueFd own(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+  UniqueFd served = Renumber(std::move(fd));
+  if (!own.valid() || !served.valid()) return;
+  const int number = served.get();
+  if (!callbacks_.opened(number, listener.transport)) return;
+  (void)served.release();
+  const int watched = own.get();
+  open_[watched] = {std::move(own), number, origin};
+  ++per_origin_[origin];
+  epoll_event event{.events = EPOLLRDHUP | EPOLLONESHOT, .data = {.fd = watched}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, watched, &event) != 0) shutdown(watched, SHUT_RDWR);
 }
 
 }  // namespace lb::api

@@ -15,14 +15,15 @@
 #include <utility>
 
 #include "lbd/api/guarded_service.h"
+#include "lbd/api/reflection_limit.h"
 
 namespace lb::api {
 namespace {
 
 constexpr int kMaxMessageBytes = 64 << 20;
-constexpr size_t kMemoryBytes = size_t{512} << 20;  // for all messages and connections together
-constexpr int kMaxThreads = 192;
-constexpr int kMaxStreamsPerConnection = 128;
+constexpr size_t kMemoryBytes = size_t{64} << 20;  // of all connections together, about
+constexpr int kMaxThreads = 64;                    // a watch, or a call of reflection, takes one
+constexpr int kMaxStreamsPerConnection = 48;
 constexpr int kKeepaliveMs = 60'000;
 constexpr int kHandshakeMs = 5'000;
 constexpr int kIdleMs = 15 * 60'000;
@@ -49,6 +50,8 @@ StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsOptions&
   return grpc::experimental::TlsServerCredentials(options);
 }
 
+using TlsAcceptor = grpc::experimental::ExternalConnectionAcceptor;
+
 }  // namespace
 
 struct Server::Impl {
@@ -59,17 +62,32 @@ struct Server::Impl {
         service(controller, options.version, std::move(options.read_config), peers, audit) {}
 
   // Who is at the other end of a connection without TLS.
-  Peer Identify(int fd, bool is_unix) const {
+  Peer Identify(int fd, Transport transport) const {
     // Loopback without TLS was asked for by --insecure: everybody on this host is an admin.
-    if (!is_unix) return {.name = "loopback", .role = Role::kAdmin};
+    if (transport == Transport::kLoopback) return {.name = "loopback", .role = Role::kAdmin};
     const auto process = CredentialsOf(fd);
     return process ? PeerOf(*process, peers.policy()) : Peer();
+  }
+  // Serves the connection `fd`; false: nobody knows who it is.
+  bool Serve(int fd, Transport transport) {
+    if (transport == Transport::kTls) {
+      TlsAcceptor::NewConnectionParameters connection;
+      connection.fd = fd;
+      tls->HandleNewConnection(&connection);
+      return true;
+    }
+    const Peer peer = Identify(fd, transport);
+    if (peer.role == Role::kNone) return false;
+    peers.Add(fd, peer);
+    grpc::AddInsecureChannelFromFd(server.get(), fd);
+    return true;
   }
 
   control::Controller& controller;
   Peers peers;
   AuditLog audit;
   GuardedService service;
+  std::unique_ptr<TlsAcceptor> tls;  // may be null
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<Acceptor> acceptor;
 };
@@ -92,32 +110,24 @@ StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options,
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMs);
-  int port = 0;
   if (options.tls) {
+    using FromFd = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
     LB_ASSIGN_OR_RETURN(const auto credentials, Credentials(*options.tls));
-    builder.AddListeningPort(options.tls->address, credentials, &port);
+    impl->tls = builder.experimental().AddExternalConnectionAcceptor(FromFd::FROM_FD, credentials);
   }
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  if (options.calls != nullptr) interceptors = options.calls->Interceptors();
+  interceptors.push_back(std::make_unique<ReflectionLimit>());
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   builder.RegisterService(&impl->service);
-  if (options.calls != nullptr) {
-    builder.experimental().SetInterceptorCreators(options.calls->Interceptors());
-  }
   impl->server = builder.BuildAndStart();
-  if (impl->server == nullptr || (options.tls && port == 0)) {
-    return Unavailable(fmt::format("--listen_tcp: cannot listen on {}",
-                                   options.tls ? options.tls->address : "nothing"));
-  }
+  if (impl->server == nullptr) return Unavailable("the API cannot be served");
   Impl* const self = impl.get();
-  LB_ASSIGN_OR_RETURN(impl->acceptor,
-                      Acceptor::Start(std::move(options.listeners),
-                                      {.opened =
-                                           [self](int fd, bool is_unix) {
-                                             const Peer peer = self->Identify(fd, is_unix);
-                                             if (peer.role == Role::kNone) return false;
-                                             self->peers.Add(fd, peer);
-                                             grpc::AddInsecureChannelFromFd(self->server.get(), fd);
-                                             return true;
-                                           },
-                                       .closed = [self](int fd) { self->peers.Remove(fd); }}));
+  LB_ASSIGN_OR_RETURN(
+      impl->acceptor,
+      Acceptor::Start(std::move(options.listeners),
+                      {.opened = [self](int fd, Transport t) { return self->Serve(fd, t); },
+                       .closed = [self](int fd) { self->peers.Remove(fd); }}));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 

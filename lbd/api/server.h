@@ -14,9 +14,8 @@
 
 namespace lb::api {
 
-// A TCP port for clients with certificates. The files are read again when they change.
+// For clients with certificates. The files are read again when they change.
 struct TlsOptions {
-  std::string address;    // "0.0.0.0:7000"
   std::string cert;       // PEM files: our chain,
   std::string key;        // its key,
   std::string client_ca;  // who signs the certificates of clients
@@ -27,10 +26,10 @@ struct ServerOptions {
   std::string version;  // of lbd
   ConfigReader read_config = nullptr;
   RolePolicy roles;
-  std::string audit_log;            // a file; empty: the log
-  std::vector<Listener> listeners;  // whose peers are known by their process, or are on loopback
-  std::optional<TlsOptions> tls;
-  CallMetrics* calls = nullptr;  // told of each call; outlives the server
+  std::string audit_log;  // a file; empty: the log
+  std::vector<Listener> listeners;
+  std::optional<TlsOptions> tls;  // of listeners that are for TLS
+  CallMetrics* calls = nullptr;   // told of each call; outlives the server
 };
 
 // The gRPC server: lb.v1.LoadBalancer, reflection and grpc.health.v1. Thread-safe.

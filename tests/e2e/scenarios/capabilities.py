@@ -3,12 +3,13 @@
 
 import json
 import re
+import signal
 import socket
 
 from actors import (VIP4, VIP6, agent_pins, binary, config, lbctl, lbd_flags, start_nginx, vip,
                     write_config)
 from harness import expect, expect_served, new_lab, scenario
-from lab import ROOT, run, wait_until
+from lab import ROOT, run
 
 UNITS = ROOT / "deploy/systemd"
 
@@ -23,6 +24,28 @@ def _confined(unit, argv):
     kept = ",".join("+" + name.removeprefix("CAP_").lower() for name in _capabilities(unit))
     return ["setpriv", f"--bounding-set=-all,{kept}", f"--inh-caps=-all,{kept}", "--no-new-privs",
             *argv]
+
+
+def _start(node, unit, argv):
+    """The process and the socket on which it tells systemd about itself, once it is ready."""
+    path = node.lab.dir / f"notify-{node.name}"
+    path.unlink(missing_ok=True)
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(str(path))
+    notify.settimeout(20)
+    process = node.start(f"{argv[0].name}-{node.name}", _confined(unit, argv),
+                         env={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "600000"})
+    try:
+        _hear(notify, "READY=1")
+    except TimeoutError:
+        process.require_alive()
+        raise
+    return process, notify
+
+
+def _hear(notify, word):
+    while word not in notify.recv(1000).decode():
+        pass
 
 
 def _effective(pid):
@@ -47,35 +70,26 @@ def units():
 def capabilities():
     """Start, serve, change settings, restart and take over, detach: without the rest of root."""
     with new_lab() as lab:
-        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        notify.bind(str(lab.dir / "notify"))
-        notify.settimeout(20)
         for real in lab.reals:
             start_nginx(real)
-            real.start(f"lbagent-{real.name}", _confined("lbagent.service", [
+            _, notify = _start(real, "lbagent.service", [
                 binary("lbagent"), "--interface", "eth0", "--vip", VIP4, "--vip", VIP6,
-                "--bpffs", agent_pins(real)]))
+                "--bpffs", agent_pins(real)])
+            _hear(notify, "WATCHDOG=1")
+            notify.close()
         document = config(vip(VIP4, [real.ip4 for real in lab.reals]))
         flags = [*lbd_flags(lab)[:-1], "--state_dir", lab.dir / "state"]
 
         def start():
             path = write_config(lab, document)
-            process = lab.lb.start("lbd", _confined("lbd.service", [
-                binary("lbd"), *flags, "--config", path]), env={
-                    "NOTIFY_SOCKET": str(lab.dir / "notify"), "WATCHDOG_USEC": "600000"})
-            heard = ""
-            while "READY=1" not in heard:
-                process.require_alive()
-                heard = notify.recv(1000).decode()
-            return process
+            return _start(lab.lb, "lbd.service", [binary("lbd"), *flags, "--config", path])
 
-        lbd = start()
-        for real in lab.reals:
-            wait_until(lambda log=lab.dir / f"log/lbagent-{real.name}.log":
-                       "serving " in log.read_text(), 10, f"lbagent serves on {real.name}")
+        lbd, notify = start()
         expect_served(lab, VIP4, 50)
-        while "WATCHDOG=1" not in notify.recv(1000).decode():
-            pass
+        _hear(notify, "WATCHDOG=1")
+        lbd.kill(signal.SIGHUP)
+        _hear(notify, "RELOADING=1")
+        _hear(notify, "READY=1")
         kept = _effective(lbd.pid)
         allowed = sum(1 << bit for bit in (12, 13, 38, 39))  # NET_ADMIN, NET_RAW, PERFMON, BPF
         expect(all(value & ~allowed == 0 for value in kept.values()), f"it has {kept}")
@@ -87,7 +101,8 @@ def capabilities():
         # A new process takes over from the one before, with its tracked flows.
         lbctl(lab, "real", "drain", f"{VIP4}:80/tcp", lab.reals[0].ip4)
         lbd.stop()
-        lbd = start()
+        _hear(notify, "STOPPING=1")
+        lbd, _ = start()
         said = lbd.output()
         expect("cannot be taken over" not in said, said)
         answers = expect_served(lab, VIP4, 50).answers

@@ -104,13 +104,13 @@ def reload():
     """SIGHUP and lbctl config reload apply the file; a bad file changes nothing."""
     with serving_lab(lambda lab: _document(lab, 3)) as lab:
         write_config(lab, _document(lab, 2))
-        lab.lbd._popen.send_signal(signal.SIGHUP)
+        lab.lbd.kill(signal.SIGHUP)
         wait_until(lambda: _generation(lab) == 2, 5, "SIGHUP is heard")
         expect(lab.reals[2].name not in expect_served(lab, VIP4).answers, "not reloaded")
         write_config(lab, "interfaces: [eth0]\nvips: [{adress: 1}]\n")
         done = lbctl(lab, "config", "reload", check=False)
         expect(done.returncode == 1 and "lbd.yaml:2:9" in done.stderr, f"accepted: {done}")
-        lab.lbd._popen.send_signal(signal.SIGHUP)
+        lab.lbd.kill(signal.SIGHUP)
         wait_until(lambda: "the configuration stays as it is" in lab.lbd.output(), 5, "it is said")
         write_config(lab, _document(lab, 1))
         lbctl(lab, "config", "reload")

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ class AcceptorTest : public ::testing::Test {
     std::vector<Listener> listeners;
     listeners.push_back(BindUnix(path_, getegid()).value());
     acceptor_ = Acceptor::Start(std::move(listeners), {.opened =
-                                                           [this](int fd, bool) {
+                                                           [this](int fd, Transport) {
                                                              const std::lock_guard lock(mutex_);
                                                              open_.insert(fd);
                                                              ++opened_;
@@ -60,16 +61,48 @@ class AcceptorTest : public ::testing::Test {
   std::unique_ptr<Acceptor> acceptor_;
 };
 
-TEST_F(AcceptorTest, ThereAreOnlySoManyConnections) {
+TEST_F(AcceptorTest, ThereAreOnlySoManyConnectionsOfAUser) {
   std::vector<UniqueFd> clients;
-  for (size_t i = 0; i < Acceptor::kMaxConnections; ++i) clients.push_back(Connect());
-  while (opened_ < Acceptor::kMaxConnections) usleep(1000);
+  for (size_t i = 0; i < Acceptor::kMaxPerOrigin; ++i) clients.push_back(Connect());
+  while (opened_ < Acceptor::kMaxPerOrigin) usleep(1000);
   EXPECT_TRUE(IsClosed(Connect()));
-  EXPECT_EQ(open(), Acceptor::kMaxConnections);
+  EXPECT_EQ(open(), Acceptor::kMaxPerOrigin);
   clients.clear();
   while (open() > 0) usleep(1000);
   const UniqueFd again = Connect();
   while (open() == 0) usleep(1000);
+}
+
+TEST_F(AcceptorTest, ThereAreOnlySoManyConnectionsInAll) {
+  // Users and addresses, of which 127.0.0.0/8 has enough.
+  std::vector<Listener> listeners;
+  listeners.push_back(BindTcp("127.0.0.1:0", Transport::kTls).value());
+  sockaddr_in server{};
+  socklen_t size = sizeof(server);
+  getsockname(listeners[0].fd.get(), reinterpret_cast<sockaddr*>(&server), &size);
+  std::atomic<size_t> opened = 0;
+  const auto tcp = Acceptor::Start(std::move(listeners), {.opened =
+                                                              [&](int, Transport transport) {
+                                                                opened +=
+                                                                    transport == Transport::kTls;
+                                                                return true;
+                                                              },
+                                                          .closed = [](int fd) { close(fd); }});
+  ASSERT_TRUE(tcp.ok()) << tcp.status();
+  std::vector<UniqueFd> clients;
+  const auto connect_from = [&](size_t number) {
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    own.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + static_cast<uint32_t>(number));
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&own), sizeof(own)), 0);
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&server), sizeof(server)), 0);
+    return fd;
+  };
+  for (size_t i = 0; i < Acceptor::kMaxConnections; ++i) clients.push_back(connect_from(i));
+  while (opened < Acceptor::kMaxConnections) usleep(1000);
+  EXPECT_TRUE(IsClosed(connect_from(1000)));
+  EXPECT_EQ(opened, Acceptor::kMaxConnections);
 }
 
 TEST_F(AcceptorTest, ANumberIsNotUsedAgainSoon) {
@@ -84,11 +117,17 @@ TEST_F(AcceptorTest, ANumberIsNotUsedAgainSoon) {
 }
 
 TEST(ListenTest, OnlyLoopbackGoesWithoutTls) {
-  EXPECT_FALSE(BindLoopback("0.0.0.0:0").ok());
-  EXPECT_FALSE(BindLoopback("10.0.0.1:80").ok());
-  EXPECT_FALSE(BindLoopback("127.0.0.1").ok());
-  EXPECT_FALSE(BindLoopback("127.0.0.1:x").ok());
-  EXPECT_TRUE(BindLoopback("127.0.0.1:0").ok());
+  EXPECT_FALSE(BindTcp("0.0.0.0:0", Transport::kLoopback).ok());
+  EXPECT_FALSE(BindTcp("10.0.0.1:80", Transport::kLoopback).ok());
+  EXPECT_TRUE(BindTcp("127.0.0.1:0", Transport::kLoopback).ok());
+  EXPECT_TRUE(BindTcp("0.0.0.0:0", Transport::kTls).ok());
+}
+
+TEST(ListenTest, AnAddressHasAPort) {
+  for (const char* wrong : {"", ":", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536",
+                            "::1:80", "[127.0.0.1]:80", "[::1]", "host:80"}) {
+    EXPECT_FALSE(BindTcp(wrong, Transport::kTls).ok()) << wrong;
+  }
 }
 
 }  // namespace

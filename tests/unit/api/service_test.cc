@@ -15,6 +15,7 @@
 
 #include "lb/v1/load_balancer_service.grpc.pb.h"
 #include "lbd/api/guarded_service.h"
+#include "lbd/api/reflection_limit.h"
 #include "lbd/api/server.h"
 #include "lbd/api/watch.h"
 #include "tests/support/fake_dataplane.h"
@@ -385,6 +386,10 @@ TEST_F(ServiceTest, WhatTheDataPlaneRefusesIsSaid) {
 // By name and in bytes, as tools call them that know no more of lbd.
 class WellKnownServiceTest : public ServiceTest {
  protected:
+  static constexpr const char* kReflection =
+      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+  static constexpr const char* kListServices = "\x3a\x01*";
+
   // The first answer of a method to one request; what fails is told by an empty answer.
   std::string Ask(const std::string& method, const std::string& request) {
     grpc::GenericStub stub(channel_);
@@ -419,8 +424,25 @@ TEST_F(WellKnownServiceTest, HealthIsServing) {
 }
 
 TEST_F(WellKnownServiceTest, ReflectionNamesTheService) {
-  EXPECT_THAT(Ask("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "\x3a\x01*"),
-              HasSubstr("lb.v1.LoadBalancer"));
+  EXPECT_THAT(Ask(kReflection, kListServices), HasSubstr("lb.v1.LoadBalancer"));
+}
+
+TEST_F(WellKnownServiceTest, OnlySoManyCallsOfReflectionGoOnAtATime) {
+  grpc::GenericStub stub(channel_);
+  grpc::CompletionQueue queue;
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::GenericClientAsyncReaderWriter>> calls;
+  for (int i = 0; i < ReflectionLimit::kMaxCalls; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    calls.push_back(stub.PrepareCall(contexts.back().get(), kReflection, &queue));
+    calls.back()->StartCall(nullptr);
+    void* tag = nullptr;
+    bool ok = false;
+    ASSERT_TRUE(queue.Next(&tag, &ok) && ok);
+  }
+  while (!Ask(kReflection, kListServices).empty()) usleep(1000);  // until all have arrived
+  for (const auto& context : contexts) context->TryCancel();
+  while (Ask(kReflection, kListServices).empty()) usleep(1000);
 }
 
 }  // namespace
