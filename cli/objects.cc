@@ -197,6 +197,7 @@ std::string ToText(const v1::Ring& ring) {
   return ring.has_bits() ? fmt::format("{} 2^{}", scheme, ring.bits()) : scheme;
 }
 
+std::string ToText(v1::AttachMode mode) { return EnumText(*v1::AttachMode_descriptor(), mode); }
 std::string ToText(v1::XdpMode mode) { return EnumText(*v1::XdpMode_descriptor(), mode); }
 
 std::string ToText(v1::RealState state) {

@@ -32,6 +32,7 @@ bool SameVip(const v1::VipKey& a, const v1::VipKey& b);
 std::string ToText(const v1::VipKey& vip);
 std::string ToText(const v1::Ring& ring);  // "rendezvous", "maglev 2^16"
 std::string ToText(v1::XdpMode mode);
+std::string ToText(v1::AttachMode mode);
 std::string ToText(v1::RealState state);      // "active"
 std::string ToText(v1::Tracking tracking);    // "auto"
 std::string ToText(v1::HashPolicy policy);    // "five_tuple"

@@ -10,9 +10,9 @@ namespace lb::cli {
 namespace {
 
 Table Attachments(const v1::GetStatusResponse& status) {
-  Table table({{"INTERFACE"}, {"MODE"}, {"LINK"}, {"PROGRAM", Align::kRight}});
+  Table table({{"INTERFACE"}, {"MODE"}, {"ATTACH"}, {"LINK"}, {"PROGRAM", Align::kRight}});
   for (const v1::Attachment& attachment : status.attachments()) {
-    table.Add({attachment.interface(), ToText(attachment.mode()),
+    table.Add({attachment.interface(), ToText(attachment.mode()), ToText(attachment.attach()),
                attachment.link_up() ? Cell("up", Colour::kGreen) : Cell("down", Colour::kRed),
                fmt::format("{}", attachment.program_id())});
   }

@@ -22,6 +22,8 @@ class Reader {
     model::Settings settings;
     settings.interfaces.assign(proto.interfaces().begin(), proto.interfaces().end());
     settings.xdp_mode = ReadMode(proto.xdp_mode());
+    settings.attach = ReadAttach(proto.attach());
+    settings.chain = {.map = proto.chain().map(), .position = proto.chain().position()};
     settings.flow_hash = ReadFlowHash(proto.flow_hash());
     if (!proto.next_hop().mac().empty()) {
       auto mac = MacAddress::Parse(proto.next_hop().mac());
@@ -410,6 +412,19 @@ class Reader {
     }
   }
 
+  model::AttachMode ReadAttach(v1::AttachMode mode) {
+    switch (mode) {
+      case v1::ATTACH_MODE_UNSPECIFIED:
+      case v1::ATTACH_MODE_DIRECT:
+        return model::AttachMode::kDirect;
+      case v1::ATTACH_MODE_CHAINED:
+        return model::AttachMode::kChained;
+      default:
+        Add("attach", fmt::format("must be direct or chained, got {}", static_cast<int>(mode)));
+        return {};
+    }
+  }
+
   void ReadPrefix(const std::string& text, const std::string& path, IpPrefix& prefix) {
     if (text.empty()) return;
     auto parsed = IpPrefix::Parse(text);
@@ -459,6 +474,16 @@ v1::XdpMode ToProto(model::XdpMode mode) {
       return v1::XDP_MODE_AUTO;
   }
   return v1::XDP_MODE_UNSPECIFIED;
+}
+
+v1::AttachMode ToProto(model::AttachMode mode) {
+  switch (mode) {
+    case model::AttachMode::kDirect:
+      return v1::ATTACH_MODE_DIRECT;
+    case model::AttachMode::kChained:
+      return v1::ATTACH_MODE_CHAINED;
+  }
+  return v1::ATTACH_MODE_UNSPECIFIED;
 }
 
 v1::RealState ToProto(model::RealState state) {
@@ -754,6 +779,11 @@ v1::Config ToProto(const model::Config& config) {
   v1::Config proto;
   for (const std::string& name : settings.interfaces) proto.add_interfaces(name);
   proto.set_xdp_mode(ToProto(settings.xdp_mode));
+  if (settings.attach == model::AttachMode::kChained) {
+    proto.set_attach(ToProto(settings.attach));
+    proto.mutable_chain()->set_map(settings.chain.map);
+    proto.mutable_chain()->set_position(settings.chain.position);
+  }
   proto.set_flow_hash(settings.flow_hash == model::FlowHash::kFast ? v1::FLOW_HASH_FAST
                                                                    : v1::FLOW_HASH_SIPHASH);
   if (settings.next_hop_mac) proto.mutable_next_hop()->set_mac(settings.next_hop_mac->ToString());
@@ -776,6 +806,7 @@ v1::Attachment ToProto(const dataplane::Attachment& attachment) {
   v1::Attachment proto;
   proto.set_interface(attachment.interface);
   proto.set_mode(ToProto(attachment.mode));
+  proto.set_attach(ToProto(attachment.attach));
   proto.set_program_id(attachment.program_id);
   proto.set_link_up(attachment.link_up);
   return proto;

@@ -15,8 +15,10 @@
 #include <functional>
 #include <set>
 
+#include "lbd/dataplane/chain_slot.h"
 #include "lbd/dataplane/grace_period.h"
 #include "lbd/dataplane/verdict.h"
+#include "lbd/dataplane/xdp_link.h"
 
 namespace lb::dataplane {
 namespace {
@@ -58,13 +60,11 @@ model::Settings Effective(model::Settings settings,
 // The longest packet that every link carries.
 constexpr uint32_t kLeastMtu4 = 576;
 constexpr uint32_t kLeastMtu6 = 1280;
-constexpr uint32_t kOuterHeader4 = 20;
-constexpr uint32_t kOuterHeader6 = 40;
 
 // What is wrong with the MTU of `hop`, where packets that all clients may send do not fit.
-std::string MtuProblem(const model::VipKey& vip, const NextHopResult& hop) {
+std::string MtuProblem(const model::VipKey& vip, model::Encap encap, const NextHopResult& hop) {
   const uint32_t least = vip.address.is_v4() ? kLeastMtu4 : kLeastMtu6;
-  const uint32_t need = least + (hop.real.is_v4() ? kOuterHeader4 : kOuterHeader6);
+  const uint32_t need = least + model::EncapOverhead(encap, hop.real.is_v4());
   if (!hop.problem.empty() || hop.hop.mtu >= need) return "";
   return fmt::format(
       "the MTU on the way to {} is {}, and packets of {} bytes to {} need {}; raise it: ip link "
@@ -73,9 +73,13 @@ std::string MtuProblem(const model::VipKey& vip, const NextHopResult& hop) {
       hop.real.ToString(), hop.hop.mtu, least, vip.ToString(), need, hop.hop.interface, need);
 }
 
-bool ModeFits(model::XdpMode wanted, const InterfaceInfo& info) {
-  return wanted == model::XdpMode::kAuto ||
-         (wanted == model::XdpMode::kGeneric) == (info.xdp_attached == XdpAttached::kGeneric);
+// What an earlier process left for an interface; NOT_FOUND where that is nothing.
+StatusOr<std::unique_ptr<XdpHook>> OpenHook(const PinDirectory& pins,
+                                            const std::string& interface) {
+  auto link = XdpLink::Open(pins.LinkPath(interface));
+  if (link.ok()) return std::make_unique<XdpLink>(*std::move(link));
+  if (link.status().code() != absl::StatusCode::kNotFound) return link.status();
+  return ChainSlot::Open(interface, pins);
 }
 
 }  // namespace
@@ -109,8 +113,8 @@ StatusOr<std::vector<std::string>> BpfDataplane::DetachAll(const std::string& pi
   LB_ASSIGN_OR_RETURN(PinDirectory pins, PinDirectory::Open(pin_path));
   std::vector<std::string> interfaces = pins.PinnedInterfaces();
   for (const std::string& interface : interfaces) {
-    LB_ASSIGN_OR_RETURN(XdpLink link, XdpLink::Open(pins.LinkPath(interface)));
-    LB_RETURN_IF_ERROR(link.Detach());
+    LB_ASSIGN_OR_RETURN(const auto hook, OpenHook(pins, interface));
+    LB_RETURN_IF_ERROR(hook->Detach());
   }
   LB_RETURN_IF_ERROR(pins.RemoveMaps());
   return interfaces;
@@ -196,8 +200,8 @@ uint32_t BpfDataplane::ProgramInForce() const {
   uint32_t program_id = forwarder_ != nullptr ? forwarder_->program().id() : 0;
   for (const std::string& interface : pins_.PinnedInterfaces()) {
     if (program_id != 0) break;
-    const auto link = XdpLink::Open(pins_.LinkPath(interface));
-    if (link.ok()) program_id = link->program_id();
+    const auto hook = OpenHook(pins_, interface);
+    if (hook.ok()) program_id = (*hook)->program_id();
   }
   return program_id;
 }
@@ -243,71 +247,82 @@ void BpfDataplane::OpenPorts(const Program& program, const Interfaces& interface
   }
 }
 
+StatusOr<std::unique_ptr<XdpHook>> BpfDataplane::AdoptHook(const InterfaceInfo& info) const {
+  LB_ASSIGN_OR_RETURN(auto link, XdpLink::Adopt(pins_.LinkPath(info.name), info.index));
+  if (link) return std::make_unique<XdpLink>(*std::move(link));
+  return ChainSlot::Open(info.name, pins_);
+}
+
+StatusOr<std::unique_ptr<XdpHook>> BpfDataplane::NewHook(const InterfaceInfo& info,
+                                                         const Program& program,
+                                                         const model::Settings& settings) const {
+  if (settings.attach == model::AttachMode::kChained) {
+    return ChainSlot::Attach(info.name, settings.chain, program.fd(), pins_);
+  }
+  LB_ASSIGN_OR_RETURN(XdpLink link, XdpLink::Attach(info.name, info.index, program.fd(),
+                                                    settings.xdp_mode, pins_.LinkPath(info.name)));
+  return std::make_unique<XdpLink>(std::move(link));
+}
+
+Status BpfDataplane::AttachTo(const InterfaceInfo& info, const Program& program,
+                              const model::Settings& settings,
+                              std::vector<std::function<void()>>& undo) {
+  const std::string& name = info.name;
+  if (!hooks_.contains(name)) {
+    auto adopted = AdoptHook(info);
+    if (adopted.ok()) {
+      hooks_[name] = *std::move(adopted);
+    } else if (adopted.status().code() != absl::StatusCode::kNotFound) {
+      return adopted.status();
+    }
+  }
+  if (const auto it = hooks_.find(name); it != hooks_.end() && it->second->program_id() == 0) {
+    // The interface was deleted and made again, or someone else has the slot.
+    (void)it->second->Detach();
+    hooks_.erase(it);
+  }
+  if (const auto it = hooks_.find(name); it != hooks_.end()) {
+    const auto before = std::make_shared<UniqueFd>(pins_.OpenProgram(it->second->program_id()));
+    if (!before->valid()) return ErrnoStatus(errno, "open the program attached to " + name);
+    if (it->second->Fits(settings, info)) {
+      LB_RETURN_IF_ERROR(it->second->Replace(program.fd(), before->get()));
+      undo.emplace_back([this, name, before] { (void)hooks_.at(name)->Replace(before->get()); });
+      return OkStatus();
+    }
+    // A hook stays where it is: this is the one change with a gap.
+    LOG(WARNING) << name << ": attaching in another way, packets pass unbalanced for a moment";
+    LB_RETURN_IF_ERROR(it->second->Detach());
+    std::shared_ptr<XdpHook> old = std::move(it->second);
+    hooks_.erase(it);
+    undo.emplace_back([this, name, old, before]() mutable {
+      if (!old->Reattach(before->get()).ok()) return;
+      if (auto hook = OpenHook(pins_, name); hook.ok()) hooks_[name] = *std::move(hook);
+    });
+  }
+  LB_ASSIGN_OR_RETURN(hooks_[name], NewHook(info, program, settings));
+  undo.emplace_back([this, name] {
+    (void)hooks_.at(name)->Detach();
+    hooks_.erase(name);
+  });
+  return OkStatus();
+}
+
 Status BpfDataplane::Attach(const Program& program, const model::Settings& settings,
                             const Interfaces& interfaces) {
   OpenPorts(program, interfaces);
   std::vector<std::function<void()>> undo;
-  const auto roll_back = [&](const Status& why) {
-    for (auto it = undo.rbegin(); it != undo.rend(); ++it) (*it)();
-    return why;
-  };
   for (const std::string& name : settings.interfaces) {
-    const InterfaceInfo& info = interfaces.at(name);
-    const std::string pin = pins_.LinkPath(name);
-    if (!links_.contains(name)) {
-      auto adopted = XdpLink::Adopt(pin, info.index);
-      if (!adopted.ok()) return roll_back(adopted.status());
-      if (adopted->has_value()) links_.emplace(name, std::move(**adopted));
-    }
-    auto link = links_.find(name);
-    if (link != links_.end() && link->second.program_id() == 0) {
-      // The interface was deleted and made again.
-      (void)link->second.Detach();
-      links_.erase(link);
-      link = links_.end();
-    }
-    UniqueFd before;
-    if (link != links_.end()) {
-      before = pins_.OpenProgram(link->second.program_id());
-      if (!before.valid())
-        return roll_back(ErrnoStatus(errno, "open the program attached to " + name));
-      if (ModeFits(settings.xdp_mode, info)) {
-        if (const Status status = link->second.Replace(program.fd(), before.get()); !status.ok()) {
-          return roll_back(status);
-        }
-        undo.emplace_back([this, name, fd = std::make_shared<UniqueFd>(std::move(before))] {
-          (void)links_.at(name).Replace(fd->get());
-        });
-        continue;
-      }
-      // The mode of a link is fixed: this is the one change with a gap.
-      LOG(WARNING) << name << ": changing the XDP mode, packets pass unbalanced for a moment";
-      if (const Status status = link->second.Detach(); !status.ok()) return roll_back(status);
-      links_.erase(link);
-      const auto old_mode = info.xdp_attached == XdpAttached::kGeneric ? model::XdpMode::kGeneric
-                                                                       : model::XdpMode::kNative;
-      undo.emplace_back([this, name, index = info.index, old_mode, pin,
-                         fd = std::make_shared<UniqueFd>(std::move(before))] {
-        auto again = XdpLink::Attach(name, index, fd->get(), old_mode, pin);
-        if (again.ok()) links_.emplace(name, *std::move(again));
-      });
-    }
-    auto attached = XdpLink::Attach(name, info.index, program.fd(), settings.xdp_mode, pin);
-    if (!attached.ok()) return roll_back(attached.status());
-    links_.emplace(name, *std::move(attached));
-    undo.emplace_back([this, name] {
-      (void)links_.at(name).Detach();
-      links_.erase(name);
-    });
+    const Status status = AttachTo(interfaces.at(name), program, settings, undo);
+    if (status.ok()) continue;
+    for (auto it = undo.rbegin(); it != undo.rend(); ++it) (*it)();
+    std::erase_if(hooks_, [](const auto& item) { return item.second == nullptr; });
+    return status;
   }
-  for (auto it = links_.begin(); it != links_.end();) {
-    if (interfaces.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    if (const Status status = it->second.Detach(); !status.ok()) LOG(ERROR) << Message(status);
-    it = links_.erase(it);
-  }
+  std::erase_if(hooks_, [&](const auto& item) {
+    if (interfaces.contains(item.first)) return false;
+    if (const Status status = item.second->Detach(); !status.ok()) LOG(ERROR) << Message(status);
+    return true;
+  });
   return OkStatus();
 }
 
@@ -373,19 +388,18 @@ Status BpfDataplane::Apply(const Desired& desired) {
 }
 
 void BpfDataplane::ReattachLost() {
-  for (auto& [name, link] : links_) {
-    if (link.program_id() != 0) continue;
+  for (auto& [name, hook] : hooks_) {
+    if (hook->program_id() != 0) continue;
     const auto info = GetInterface(name);
     if (!info.ok() || !info->admin_up) continue;
-    (void)link.Detach();
-    auto attached = XdpLink::Attach(name, info->index, forwarder_->program().fd(),
-                                    desired_.settings.xdp_mode, pins_.LinkPath(name));
+    (void)hook->Detach();
+    auto attached = NewHook(*info, forwarder_->program(), desired_.settings);
     if (!attached.ok()) {
       LOG(ERROR) << Message(attached.status());
       continue;
     }
     LOG(INFO) << name << " is back: attached again";
-    link = *std::move(attached);
+    hook = *std::move(attached);
   }
 }
 
@@ -433,10 +447,11 @@ void BpfDataplane::Refresh() {
 
 std::vector<Attachment> BpfDataplane::Attachments() const {
   std::vector<Attachment> result;
-  for (const auto& [name, link] : links_) {
+  for (const auto& [name, hook] : hooks_) {
     const auto info = GetInterface(name);
     Attachment attachment{.interface = name, .mode = model::XdpMode::kNative};
-    attachment.program_id = link.program_id();
+    attachment.program_id = hook->program_id();
+    attachment.attach = hook->attach();
     if (info.ok()) {
       if (info->xdp_attached == XdpAttached::kGeneric) attachment.mode = model::XdpMode::kGeneric;
       attachment.link_up = info->admin_up && info->running;
@@ -490,7 +505,7 @@ std::map<std::string, uint64_t> BpfDataplane::MapBytes() const {
 std::vector<std::string> BpfDataplane::Warnings() const {
   std::vector<std::string> warnings;
   for (const std::string& interface : pins_.PinnedInterfaces()) {
-    if (links_.contains(interface)) continue;
+    if (hooks_.contains(interface)) continue;
     warnings.push_back(
         fmt::format("{} is still forwarding by the configuration of an earlier lbd; add it to "
                     "interfaces to take it "
@@ -502,18 +517,21 @@ std::vector<std::string> BpfDataplane::Warnings() const {
   for (const Service& service : desired_.services) {
     for (const model::Real& real : service.vip.reals) {
       const auto hop = unnamed.find(real.address);
-      std::string problem = hop == unnamed.end() ? "" : MtuProblem(service.vip.key, *hop->second);
+      std::string problem =
+          hop == unnamed.end() ? "" : MtuProblem(service.vip.key, real.encap, *hop->second);
       if (problem.empty()) continue;
       warnings.push_back(std::move(problem));
       unnamed.erase(hop);
     }
   }
+  for (const auto& [name, hook] : hooks_) {
+    const std::string problem = hook->Problem();
+    if (!problem.empty()) warnings.push_back(fmt::format("{}: {}", name, problem));
+  }
   for (const Attachment& attachment : Attachments()) {
-    if (attachment.program_id == 0) {
-      warnings.push_back(
-          fmt::format("{} is gone; it is attached again when it comes back", attachment.interface));
-    } else if (attachment.mode == model::XdpMode::kGeneric &&
-               desired_.settings.xdp_mode == model::XdpMode::kAuto) {
+    if (attachment.attach == model::AttachMode::kDirect && attachment.program_id != 0 &&
+        attachment.mode == model::XdpMode::kGeneric &&
+        desired_.settings.xdp_mode == model::XdpMode::kAuto) {
       warnings.push_back(fmt::format("{} runs in generic mode: its driver has no native XDP",
                                      attachment.interface));
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,7 +15,7 @@
 #include "lbd/dataplane/interface.h"
 #include "lbd/dataplane/next_hop.h"
 #include "lbd/dataplane/pin_directory.h"
-#include "lbd/dataplane/xdp_link.h"
+#include "lbd/dataplane/xdp_hook.h"
 
 namespace lb::dataplane {
 
@@ -62,9 +63,16 @@ class BpfDataplane : public Dataplane {
                                                     const std::optional<Image>& image);
   // Lets frames leave by all of `interfaces`.
   static void OpenPorts(const Program& program, const Interfaces& interfaces);
+  // What keeps a program attached to an interface: of an earlier process, or new.
+  StatusOr<std::unique_ptr<XdpHook>> AdoptHook(const InterfaceInfo& info) const;
+  StatusOr<std::unique_ptr<XdpHook>> NewHook(const InterfaceInfo& info, const Program& program,
+                                             const model::Settings& settings) const;
   // Attaches `program` to the interfaces of `settings` in place of what is there; all or nothing.
   Status Attach(const Program& program, const model::Settings& settings,
                 const Interfaces& interfaces);
+  // The same for one interface; adds how to take it back to `undo`.
+  Status AttachTo(const InterfaceInfo& info, const Program& program,
+                  const model::Settings& settings, std::vector<std::function<void()>>& undo);
   void ReattachLost();
   // Brings attachments and next hops in line with what the kernel says now.
   void Refresh();
@@ -78,7 +86,7 @@ class BpfDataplane : public Dataplane {
   UniqueFd events_;                       // epoll over the resolver's events and the timers
   bool refresh_pending_ = false;          // the timer runs
   std::unique_ptr<Forwarder> forwarder_;  // null until the first Apply()
-  std::map<std::string, XdpLink> links_;  // by interface
+  std::map<std::string, std::unique_ptr<XdpHook>> hooks_;  // by interface
   ProgramStats program_before_;           // of the programs before this one
   Desired desired_;
   std::vector<NextHopResult> next_hops_;

@@ -42,6 +42,7 @@ struct Attachment {
   model::XdpMode mode;  // the mode in force: native or generic
   uint32_t program_id = 0;
   bool link_up = false;
+  model::AttachMode attach = model::AttachMode::kDirect;
 };
 
 struct Counter {

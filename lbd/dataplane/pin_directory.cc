@@ -21,6 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kLinkPrefix = "link_";
+constexpr std::string_view kChainPrefix = "chain_";
+constexpr std::string_view kChainedPrefix = "chained_";
 constexpr std::string_view kMapPrefix = "lb_";
 constexpr std::string_view kProgramPrefix = "program_";
 // bpffs refuses names with a dot, and interface names may have one (eth0.100).
@@ -49,10 +51,22 @@ StatusOr<PinDirectory> PinDirectory::Open(const std::string& path) {
   return PinDirectory(path, std::move(fd));
 }
 
-std::string PinDirectory::LinkPath(const std::string& interface) const {
+std::string PinDirectory::PathOf(std::string_view prefix, const std::string& interface) const {
   std::string name = interface;
   for (char& c : name) c = c == '.' ? kDot : c;
-  return fmt::format("{}/{}{}", path_, kLinkPrefix, name);
+  return fmt::format("{}/{}{}", path_, prefix, name);
+}
+
+std::string PinDirectory::LinkPath(const std::string& interface) const {
+  return PathOf(kLinkPrefix, interface);
+}
+
+std::string PinDirectory::ChainPath(const std::string& interface) const {
+  return PathOf(kChainPrefix, interface);
+}
+
+std::string PinDirectory::ChainedProgramPath(const std::string& interface) const {
+  return PathOf(kChainedPrefix, interface);
 }
 
 std::vector<std::string> PinDirectory::PinnedInterfaces() const {
@@ -60,8 +74,11 @@ std::vector<std::string> PinDirectory::PinnedInterfaces() const {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(path_, error)) {
     std::string name = entry.path().filename();
-    if (!name.starts_with(kLinkPrefix)) continue;
-    name.erase(0, kLinkPrefix.size());
+    const std::string_view prefix = name.starts_with(kLinkPrefix)    ? kLinkPrefix
+                                    : name.starts_with(kChainPrefix) ? kChainPrefix
+                                                                     : std::string_view();
+    if (prefix.empty()) continue;
+    name.erase(0, prefix.size());
     for (char& c : name) c = c == kDot ? '.' : c;
     interfaces.push_back(std::move(name));
   }

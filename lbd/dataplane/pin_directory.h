@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lbd/base/status.h"
@@ -23,7 +24,10 @@ class PinDirectory {
 
   const std::string& path() const { return path_; }
   std::string LinkPath(const std::string& interface) const;
-  // Interfaces with a pinned link.
+  // The program array that calls us for an interface, and our program in it.
+  std::string ChainPath(const std::string& interface) const;
+  std::string ChainedProgramPath(const std::string& interface) const;
+  // Interfaces with a pinned link or a pinned program array.
   std::vector<std::string> PinnedInterfaces() const;
   // Pins `maps` under their names in place of what was there.
   Status PinMaps(std::span<const MappedArray* const> maps);
@@ -41,6 +45,8 @@ class PinDirectory {
   std::string ProgramPath(uint32_t id) const;
 
   PinDirectory(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  std::string PathOf(std::string_view prefix, const std::string& interface) const;
 
   std::string path_;
   UniqueFd fd_;  // holds the lock

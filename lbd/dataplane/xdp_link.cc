@@ -32,13 +32,15 @@ Status AttachError(int error, const std::string& interface, std::string_view mod
       const uint32_t id = info.ok() ? info->xdp_program_id : 0;
       return FailedPrecondition(
           fmt::format("{}: another XDP program is attached (id {}; see: bpftool prog show id {}); "
-                      "remove it (ip "
-                      "link set dev {} xdp off), or stop the program that owns it",
+                      "remove it (ip link set dev {} xdp off), stop the program that owns it, or "
+                      "share the interface by attach: chained",
                       what, id, id, interface));
     }
     case EOPNOTSUPP:
       return FailedPrecondition(
-          fmt::format("{}: the driver does not support it; set xdp_mode to auto or generic", what));
+          fmt::format("{}: the driver does not support it; set xdp_mode to auto or generic, or "
+                      "name what is below a VLAN device",
+                      what));
     case EPERM:
       return PermissionDenied(fmt::format(
           "{}: Operation not permitted; run as root or with CAP_NET_ADMIN and CAP_BPF", what));
@@ -100,7 +102,18 @@ Status XdpLink::Replace(int program_fd, int expected_fd) {
   return OkStatus();
 }
 
+bool XdpLink::Fits(const model::Settings& settings, const InterfaceInfo& info) const {
+  return settings.attach == model::AttachMode::kDirect &&
+         (settings.xdp_mode == model::XdpMode::kAuto ||
+          (settings.xdp_mode == model::XdpMode::kGeneric) ==
+              (info.xdp_attached == XdpAttached::kGeneric));
+}
+
 Status XdpLink::Detach() {
+  detached_.reset();
+  if (const auto link = LinkInfo(fd_.get()); link && link->xdp.ifindex != 0) {
+    if (auto info = GetInterface(link->xdp.ifindex); info.ok()) detached_ = *std::move(info);
+  }
   // ENOLINK and the like: the interface has gone, and the program with it.
   const bool detached = bpf_link_detach(fd_.get()) == 0;
   const int error = errno;
@@ -108,6 +121,20 @@ Status XdpLink::Detach() {
   if (unlink(pin_.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, "remove " + pin_);
   fd_.reset();
   return alive ? ErrnoStatus(error, "detach " + pin_) : OkStatus();
+}
+
+Status XdpLink::Reattach(int program_fd) {
+  if (!detached_) return FailedPrecondition(pin_ + " was not attached");
+  LB_ASSIGN_OR_RETURN(
+      *this, Attach(detached_->name, detached_->index, program_fd,
+                    detached_->xdp_attached == XdpAttached::kGeneric ? model::XdpMode::kGeneric
+                                                                     : model::XdpMode::kNative,
+                    pin_));
+  return OkStatus();
+}
+
+std::string XdpLink::Problem() const {
+  return program_id() != 0 ? "" : "gone; the program is attached again when it comes back";
 }
 
 uint32_t XdpLink::program_id() const {

@@ -7,13 +7,14 @@
 
 #include "lbd/base/status.h"
 #include "lbd/base/unique_fd.h"
+#include "lbd/dataplane/xdp_hook.h"
 #include "lbd/model/config.h"
 
 namespace lb::dataplane {
 
 // A bpf_link that attaches an XDP program to an interface, pinned so that forwarding outlives the
 // process. Move-only; thread-compatible.
-class XdpLink {
+class XdpLink : public XdpHook {
  public:
   // Attaches `program_fd`, and pins the link at `pin`, which must not exist.
   // FAILED_PRECONDITION where the interface has another XDP program, or the driver has no native
@@ -27,19 +28,21 @@ class XdpLink {
   // The link that is pinned at `pin`, whatever it is attached to.
   static StatusOr<XdpLink> Open(const std::string& pin);
 
-  // Switches to another program in one step. The program in force must be `expected_fd` unless that
-  // is -1.
-  Status Replace(int program_fd, int expected_fd = -1);
-  // Detaches the program and removes the pin.
-  Status Detach();
-  // The id of the program in force; 0 where the interface is gone.
-  uint32_t program_id() const;
+  model::AttachMode attach() const override { return model::AttachMode::kDirect; }
+  bool Fits(const model::Settings& settings, const InterfaceInfo& info) const override;
+  // 0 where the interface is gone.
+  uint32_t program_id() const override;
+  std::string Problem() const override;
+  Status Replace(int program_fd, int expected_fd = -1) override;
+  Status Detach() override;
+  Status Reattach(int program_fd) override;
 
  private:
   XdpLink(UniqueFd fd, std::string pin) : fd_(std::move(fd)), pin_(std::move(pin)) {}
 
   UniqueFd fd_;
   std::string pin_;
+  std::optional<InterfaceInfo> detached_;  // what it was attached to, after Detach()
 };
 
 }  // namespace lb::dataplane

@@ -23,6 +23,21 @@ std::string_view ToString(XdpMode mode) {
   return "?";
 }
 
+std::string_view ToString(AttachMode mode) {
+  switch (mode) {
+    case AttachMode::kDirect:
+      return "direct";
+    case AttachMode::kChained:
+      return "chained";
+  }
+  return "?";
+}
+
+std::string Chain::PathFor(std::string_view interface) const {
+  const size_t at = map.find(kInterface);
+  return at == std::string::npos ? map : std::string(map).replace(at, kInterface.size(), interface);
+}
+
 std::string_view ToString(FlowHash hash) {
   switch (hash) {
     case FlowHash::kSipHash:

@@ -21,6 +21,25 @@ enum class XdpMode : uint8_t {
 
 std::string_view ToString(XdpMode mode);  // "native", "generic", "auto"
 
+// How the program comes to the packets of an interface.
+enum class AttachMode : uint8_t {
+  kDirect,   // by a link of its own; no other XDP program may be there
+  kChained,  // a root program, which belongs to someone else, calls it by a program array
+};
+
+std::string_view ToString(AttachMode mode);  // "direct", "chained"
+
+// Where a root program looks for the programs that it calls.
+struct Chain {
+  // Where its program array is pinned; kInterface in it stands for the name of the interface.
+  std::string map;
+  uint32_t position = 0;
+
+  static constexpr std::string_view kInterface = "{interface}";
+  std::string PathFor(std::string_view interface) const;
+  bool operator==(const Chain&) const = default;
+};
+
 enum class FlowHash : uint8_t {
   kSipHash,  // SipHash-1-3: nobody without the key can aim a flow at a real
   kFast,     // keyed multiplications, a few ns less: for clients that are trusted
@@ -59,6 +78,8 @@ struct DecapOptions {
 struct Settings {
   std::vector<std::string> interfaces;
   XdpMode xdp_mode = XdpMode::kNative;
+  AttachMode attach = AttachMode::kDirect;
+  Chain chain;                             // used where attach is chained
   std::optional<MacAddress> next_hop_mac;  // empty: resolved by the kernel's routes and neighbours
   IpPrefix outer_source_v4;                // host bits are filled with the flow hash
   IpPrefix outer_source_v6;

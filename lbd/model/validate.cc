@@ -17,6 +17,7 @@ namespace {
 
 constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
 constexpr size_t kMaxInterfaces = 64;
+constexpr uint32_t kMaxChainPosition = 1023;
 constexpr size_t kMaxVipName = 63;
 // The first three bits of Katran's connection ids, of which the first two are the version, 1 to 3.
 constexpr int kFirstKatranConfig = 2;
@@ -53,6 +54,7 @@ class Checker {
       Add("interfaces",
           fmt::format("at most {}, got {}", kMaxInterfaces, settings.interfaces.size()));
     }
+    CheckAttach(settings);
     if (settings.next_hop_mac &&
         (settings.next_hop_mac->is_zero() || settings.next_hop_mac->is_group())) {
       Add("next_hop.mac", fmt::format("must be the unicast address of a gateway, got {}",
@@ -78,6 +80,28 @@ class Checker {
     CheckRange("limits.flows", settings.limits.flows, kMinFlows, kMaxFlows);
     CheckRange("limits.source_prefixes", settings.limits.source_prefixes, 1, kMaxSourcePrefixes);
     CheckRange("limits.sources", settings.limits.sources, 1 << 10, kMaxSources);
+  }
+
+  void CheckAttach(const Settings& settings) {
+    const Chain& chain = settings.chain;
+    if (settings.attach != AttachMode::kChained) {
+      if (chain != Chain()) {
+        Add("chain",
+            fmt::format("belongs to attach: chained, and attach is {}", ToString(settings.attach)));
+      }
+      return;
+    }
+    if (!chain.map.starts_with('/')) {
+      Add("chain.map", fmt::format("must be the absolute path of a pinned program array, such as "
+                                   "/sys/fs/bpf/root_{}, got \"{}\"",
+                                   Chain::kInterface, chain.map));
+    } else if (settings.interfaces.size() > 1 &&
+               chain.map.find(Chain::kInterface) == std::string::npos) {
+      Add("chain.map", fmt::format("must contain {}, as each of the {} interfaces has a root "
+                                   "program of its own",
+                                   Chain::kInterface, settings.interfaces.size()));
+    }
+    CheckRange("chain.position", chain.position, 0, kMaxChainPosition);
   }
 
   void CheckDecap(const DecapOptions& decap) {

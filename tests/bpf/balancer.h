@@ -53,6 +53,7 @@ class Balancer {
   explicit Balancer(const model::Settings& settings = {}, uint32_t features = 0);
 
   dataplane::Forwarder& forwarder() { return *forwarder_; }
+  const dataplane::Forwarder& forwarder() const { return *forwarder_; }
   const model::Settings& settings() const { return forwarder_->settings(); }
 
   // Update() that must succeed, with a next hop through the gateway for every real.

@@ -212,6 +212,9 @@ struct lb_real {
 };
 LB_ASSERT_SIZE(struct lb_real, 32);
 
+/* Entries of lb_ports: at least as many as one lbd may have interfaces. */
+#define LB_PORTS 64
+
 /* lb_next_hops; ifindex 0 = not resolved. Entry 0 is never resolved. */
 struct lb_next_hop {
 	__u8 destination[6]; /* with source, as a frame begins */

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several interfaces."""
+"""Several interfaces, and interfaces that are shared with other XDP programs."""
 
 import json
 import signal
 
-from actors import VIP4, VIP6, lbctl, start_lbd, write_config
-from harness import both_vips, expect, expect_served, new_lab, scenario
-from lab import UNDERLAY_MTU, wait_until
+from actors import (SBIN, VIP4, VIP6, binary, config, lbctl, lbd_flags, lbd_pins, start_lbd,
+                    verdicts, vip, write_config)
+from harness import (both_vips, expect, expect_served, expect_unserved, new_lab, scenario)
+from lab import UNDERLAY_MTU, build_dir, run, wait_until
 import actors
 
 
@@ -83,3 +84,73 @@ def two_interfaces():
         expect("leaves by eth1, which is not in interfaces" in status, status)
         expect("xdp" not in lab.lb.link("eth1"), "the program is still on eth1")
         return {"ways": 5}
+
+
+def _attach_root(lab):
+    """The root program on eth0, its array pinned; returns its id."""
+    pins = lab.bpffs / "root"
+    pins.mkdir()
+    program = build_dir() / "bpf/lb_root/lb_root.bpf.o"
+    run(["bpftool", "prog", "load", program, pins / "program", "pinmaps", pins], env=SBIN)
+    lab.lb.run(["bpftool", "net", "attach", "xdp", "pinned", pins / "program", "dev", "eth0"],
+               env=SBIN)
+    return lab.lb.link()["xdp"]["prog"]["id"]
+
+
+def _chained(lab, position=7):
+    return both_vips(lab, attach="chained", chain={"map": f"{lab.bpffs}/root/lb_root_programs",
+                                                   "position": position})
+
+
+@scenario
+def chained():
+    """Called by another's root program: serves, survives restarts, moves, and leaves no trace."""
+    with new_lab() as lab:
+        _start_reals(lab)
+        root = _attach_root(lab)
+        lab.lbd = start_lbd(lab, _chained(lab))
+        for address in (VIP4, VIP6):
+            expect_served(lab, address, 200)
+        (attachment,) = json.loads(lbctl(lab, "status", "-o", "json").stdout)["attachments"]
+        expect("chained" in attachment["attach"].lower(), f"reported: {attachment}")
+        expect("chained" in lbctl(lab, "status").stdout, "lbctl status does not say chained")
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            lab.lbd.stop(signum)
+            expect_served(lab, VIP4, 100)
+            lab.lbd = start_lbd(lab, (lab.dir / "lbd.yaml").read_text())
+            expect_served(lab, VIP6, 100)
+        lbctl(lab, "config", "apply", write_config(lab, _chained(lab, position=3), "moved.yaml"))
+        expect_served(lab, VIP4, 100)
+        refused = lbctl(lab, "config", "apply", write_config(lab, both_vips(lab), "direct.yaml"),
+                        check=False)
+        expect(refused.returncode != 0 and f"id {root}" in refused.stderr,
+               f"direct beside the root program: {refused.stderr}")
+        expect_served(lab, VIP4, 100)
+        forwarded = verdicts(lab)["forward"]
+        expect(forwarded > 0, "nothing was counted")
+        lab.lbd.stop()
+        lab.lb.run([binary("lbd"), *lbd_flags(lab), "--detach"])
+        expect(not lbd_pins(lab).exists(), f"left: {lbd_pins(lab)}")
+        expect(lab.lb.link()["xdp"]["prog"]["id"] == root, "the root program has gone")
+        expect_unserved(lab, VIP4)
+        return {"forwarded": forwarded}
+
+
+@scenario
+def chained_refuses():
+    """What stands in the way of being called is named."""
+    with new_lab(reals=1) as lab:
+        def refused(document, text):
+            path = write_config(lab, document, "refused.yaml")
+            done = lab.lb.run([binary("lbd"), *lbd_flags(lab), "--config", path], check=False)
+            expect(done.returncode == 1 and text in done.stderr, f"no {text!r} in {done.stderr}")
+
+        one = vip(VIP4, [lab.reals[0].ip4])
+        refused(config(one, attach="chained"), "chain.map")
+        refused(config(one, chain={"map": "/sys/fs/bpf/x"}), "belongs to attach: chained")
+        refused(_chained(lab), "attach that first")
+        _attach_root(lab)
+        refused(_chained(lab, position=8), "positions 0..7")
+        refused(config(one, attach="chained", interfaces=["eth0", "eth1"],
+                       chain={"map": f"{lab.bpffs}/root/lb_root_programs"}), "{interface}")
+        return {}

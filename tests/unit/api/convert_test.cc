@@ -93,6 +93,7 @@ TEST(ConvertTest, PrefixesAreRead) {
 TEST(ConvertTest, UnknownEnumValuesAreRefused) {
   v1::Config config = Parse<v1::Config>(Vip("reals { address: '10.0.0.1' }"));
   config.set_xdp_mode(static_cast<v1::XdpMode>(77));
+  config.set_attach(static_cast<v1::AttachMode>(7));
   config.set_flow_hash(static_cast<v1::FlowHash>(5));
   config.mutable_vips(0)->mutable_ring()->set_scheme(static_cast<v1::RingScheme>(9));
   config.mutable_vips(0)->set_hash(static_cast<v1::HashPolicy>(9));
@@ -103,6 +104,7 @@ TEST(ConvertTest, UnknownEnumValuesAreRefused) {
   for (const auto& problem : ConfigFromProto(config).problems) lines.push_back(problem.ToString());
   EXPECT_THAT(
       lines, ElementsAre("xdp_mode: must be native, generic or auto, got 77",
+                         "attach: must be direct or chained, got 7",
                          "flow_hash: must be siphash or fast, got 5",
                          "vips[0].ring.scheme: must be rendezvous or maglev, got 9",
                          "vips[0].hash: must be five_tuple, source, source_destination_port or "
@@ -153,6 +155,10 @@ TEST(ConvertTest, AnyConfigurationSurvivesTheRoundTrip) {
     if (below(2)) config.settings.interfaces = {"eth0", "eth1"};
     config.settings.xdp_mode = static_cast<model::XdpMode>(below(3));
     config.settings.flow_hash = static_cast<model::FlowHash>(below(2));
+    if (below(2)) {
+      config.settings.attach = model::AttachMode::kChained;
+      config.settings.chain = {.map = "/sys/fs/bpf/{interface}", .position = below(8)};
+    }
     if (below(2)) config.settings.next_hop_mac = MacAddress({2, 0, 0, 0, 0, 1});
     config.settings.gue_port = static_cast<uint16_t>(1 + below(65535));
     config.settings.limits.flows = 1u << (10 + below(10));

@@ -333,7 +333,7 @@ kernel: 6.1.0
 uptime_seconds: 3725
 generation: 5
 config_age_seconds: 65
-attachments: [{interface: eth0, mode: native, program_id: 12, link_up: true}]
+attachments: [{interface: eth0, mode: native, attach: chained, program_id: 12, link_up: true}]
 vips: 3
 reals: 12
 vips_without_real: 1
@@ -353,8 +353,8 @@ warnings: ["the hash key is the public default; set hash_key"]
             "Reals          12\n"
             "Memory         3.0 MiB BPF maps, 20.0 MiB resident\n"
             "\n"
-            "INTERFACE  MODE    LINK  PROGRAM\n"
-            "eth0       native  up         12\n"
+            "INTERFACE  MODE    ATTACH   LINK  PROGRAM\n"
+            "eth0       native  chained  up         12\n"
             "\n"
             "REAL      VIA  INTERFACE  PROBLEM\n"
             "10.0.0.2  -    -          no route\n"

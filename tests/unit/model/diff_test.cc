@@ -32,13 +32,16 @@ TEST_F(DiffTest, EverySettingHasItsLine) {
   Settings& settings = after_.settings;
   settings.interfaces = {"eth0", "eth1"};
   settings.xdp_mode = XdpMode::kAuto;
+  settings.attach = AttachMode::kChained;
+  settings.chain = {.map = "/sys/fs/bpf/root", .position = 2};
   settings.next_hop_mac = MacAddress::Parse("02:00:5e:10:00:01").value();
   settings.outer_source_v4 = *IpPrefix::Parse("10.9.0.0/16");
   settings.outer_source_v6 = *IpPrefix::Parse("fd00::/64");
   settings.limits = {.vips = 1, .reals = 64, .ring_slots = 65536};
   EXPECT_THAT(Lines(),
               ElementsAre("~ interfaces [eth0] -> [eth0, eth1]", "~ xdp_mode native -> auto",
-                          "~ next_hop.mac resolved -> 02:00:5e:10:00:01",
+                          "~ attach direct -> chained", "~ chain.map \"\" -> \"/sys/fs/bpf/root\"",
+                          "~ chain.position 0 -> 2", "~ next_hop.mac resolved -> 02:00:5e:10:00:01",
                           "~ encap.source_v4 172.16.0.0/16 -> 10.9.0.0/16",
                           "~ encap.source_v6 100::/64 -> fd00::/64", "~ limits.vips 512 -> 1",
                           "~ limits.reals 4096 -> 64", "~ limits.ring_slots 2097152 -> 65536"));

@@ -100,6 +100,33 @@ TEST(ValidateTest, RangesOfFragmentsAndMessagesAreChecked) {
               ElementsAre("icmp.too_big_per_second: must be 0..1000000, got 1000001"));
 }
 
+TEST(ValidateTest, AChainFitsItsInterfaces) {
+  const auto chained = [](Config& c) {
+    c.settings.attach = AttachMode::kChained;
+    c.settings.chain = {.map = "/sys/fs/bpf/root_{interface}/programs", .position = 7};
+  };
+  EXPECT_THAT(After(chained), IsEmpty());
+  EXPECT_THAT(After([&](Config& c) {
+                chained(c);
+                c.settings.attach = AttachMode::kDirect;
+              }),
+              ElementsAre("chain: belongs to attach: chained, and attach is direct"));
+  EXPECT_THAT(After([&](Config& c) {
+                chained(c);
+                c.settings.chain = {.map = "root_{interface}", .position = 1024};
+              }),
+              ElementsAre("chain.map: must be the absolute path of a pinned program array, such as "
+                          "/sys/fs/bpf/root_{interface}, got \"root_{interface}\"",
+                          "chain.position: must be 0..1023, got 1024"));
+  EXPECT_THAT(After([&](Config& c) {
+                chained(c);
+                c.settings.chain.map = "/sys/fs/bpf/root";
+              }),
+              ElementsAre("chain.map: must contain {interface}, as each of the 2 interfaces has a "
+                          "root program of its own"));
+  EXPECT_EQ(Chain{.map = "/a/{interface}/b"}.PathFor("eth0"), "/a/eth0/b");
+}
+
 TEST(ValidateTest, InterfacesAreNotTooMany) {
   EXPECT_THAT(After([](Config& c) {
                 c.settings.interfaces.clear();
