@@ -172,4 +172,13 @@ int lb_xdp(struct xdp_md *ctx)
 	return action_of(verdict);
 }
 
+/*
+ * How libxdp's dispatcher runs the program (its protocol): the next one follows where this one
+ * passes a packet. The loader writes the priority in place of LB_PRIORITY_PLACE.
+ */
+struct {
+	__uint(priority, LB_PRIORITY_PLACE);
+	__uint(XDP_PASS, 1);
+} _lb_xdp SEC(".xdp_run_config");
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -10,8 +10,10 @@
 #include <csignal>
 #include <ctime>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "lbd/api/call_metrics.h"
 #include "lbd/api/server.h"
@@ -30,8 +32,7 @@ namespace {
 
 // Programs and maps; links, routes and neighbours; AF_XDP. To open what an earlier lbd has loaded
 // by its number takes more (see PinDirectory), so that is opened by its pins.
-constexpr std::initializer_list<int> kKeptCapabilities = {CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN,
-                                                          CAP_NET_RAW};
+constexpr int kKeptCapabilities[] = {CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_NET_RAW};
 
 constexpr std::chrono::seconds kStopTime{5};
 
@@ -198,7 +199,9 @@ Status RunDaemon(const Options& options) {
   if (options.bpf_run_time) {
     LB_ASSIGN_OR_RETURN(run_times, dataplane::MeasureRunTimes());
   }
-  LB_RETURN_IF_ERROR(KeepOnlyCapabilities(kKeptCapabilities));
+  std::vector<int> kept(std::begin(kKeptCapabilities), std::end(kKeptCapabilities));
+  if (options.keep_sys_admin) kept.push_back(CAP_SYS_ADMIN);
+  LB_RETURN_IF_ERROR(KeepOnlyCapabilities(kept));
   std::unique_ptr<config::StateStore> store;
   std::optional<control::Revision> latest;
   if (!options.state_path.empty()) {

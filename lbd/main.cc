@@ -51,6 +51,7 @@ DEFINE_bool(
     bpf_run_time, false,
     "let the kernel measure the run time of BPF programs, for /metrics; costs some 20 ns per "
     "packet");
+DEFINE_bool(keep_sys_admin, false, "keep CAP_SYS_ADMIN, which libxdp needs for attach: dispatcher");
 DEFINE_bool(detach, false, "remove programs, links and pins that lbd left, and exit");
 
 namespace {
@@ -90,6 +91,7 @@ int main(int argc, char** argv) {
                             .state_path = FLAGS_state_dir,
                             .metrics_listen = FLAGS_metrics_listen,
                             .bpf_run_time = FLAGS_bpf_run_time,
+                            .keep_sys_admin = FLAGS_keep_sys_admin,
                             .socket_group = FLAGS_socket_group,
                             .admin_group = FLAGS_admin_group,
                             .operator_group = FLAGS_operator_group,

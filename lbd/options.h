@@ -13,6 +13,7 @@ struct Options {
   std::string listen;         // "unix:/run/lbd/lbd.sock"
   std::string pin_path;       // a directory on a bpffs
   std::string state_path;     // a directory; empty: revisions are not kept
+  bool keep_sys_admin;        // CAP_SYS_ADMIN, for attach: dispatcher
 
   std::string metrics_listen;  // "127.0.0.1:9188"; empty: nowhere
   bool bpf_run_time;           // measure the XDP program

@@ -24,6 +24,7 @@ class Reader {
     settings.xdp_mode = ReadMode(proto.xdp_mode());
     settings.attach = ReadAttach(proto.attach());
     settings.chain = {.map = proto.chain().map(), .position = proto.chain().position()};
+    if (proto.dispatcher().has_priority()) settings.priority = proto.dispatcher().priority();
     settings.flow_hash = ReadFlowHash(proto.flow_hash());
     if (!proto.next_hop().mac().empty()) {
       auto mac = MacAddress::Parse(proto.next_hop().mac());
@@ -417,10 +418,13 @@ class Reader {
       case v1::ATTACH_MODE_UNSPECIFIED:
       case v1::ATTACH_MODE_DIRECT:
         return model::AttachMode::kDirect;
+      case v1::ATTACH_MODE_DISPATCHER:
+        return model::AttachMode::kDispatcher;
       case v1::ATTACH_MODE_CHAINED:
         return model::AttachMode::kChained;
       default:
-        Add("attach", fmt::format("must be direct or chained, got {}", static_cast<int>(mode)));
+        Add("attach",
+            fmt::format("must be direct, dispatcher or chained, got {}", static_cast<int>(mode)));
         return {};
     }
   }
@@ -480,6 +484,8 @@ v1::AttachMode ToProto(model::AttachMode mode) {
   switch (mode) {
     case model::AttachMode::kDirect:
       return v1::ATTACH_MODE_DIRECT;
+    case model::AttachMode::kDispatcher:
+      return v1::ATTACH_MODE_DISPATCHER;
     case model::AttachMode::kChained:
       return v1::ATTACH_MODE_CHAINED;
   }
@@ -779,8 +785,11 @@ v1::Config ToProto(const model::Config& config) {
   v1::Config proto;
   for (const std::string& name : settings.interfaces) proto.add_interfaces(name);
   proto.set_xdp_mode(ToProto(settings.xdp_mode));
+  if (settings.attach != model::AttachMode::kDirect) proto.set_attach(ToProto(settings.attach));
+  if (settings.attach == model::AttachMode::kDispatcher) {
+    proto.mutable_dispatcher()->set_priority(settings.priority);
+  }
   if (settings.attach == model::AttachMode::kChained) {
-    proto.set_attach(ToProto(settings.attach));
     proto.mutable_chain()->set_map(settings.chain.map);
     proto.mutable_chain()->set_position(settings.chain.position);
   }

@@ -12,7 +12,7 @@
 
 namespace lb {
 
-Status KeepOnlyCapabilities(std::initializer_list<int> kept) {
+Status KeepOnlyCapabilities(std::span<const int> kept) {
   uint64_t mask = 0;
   for (const int capability : kept) mask |= uint64_t{1} << capability;
   // Only who has CAP_SETPCAP can narrow this; without it, it was narrowed before.

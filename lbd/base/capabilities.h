@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <initializer_list>
+#include <span>
 
 #include "lbd/base/status.h"
 
@@ -9,6 +9,6 @@ namespace lb {
 
 // Gives up every capability but these (CAP_... of linux/capability.h), for this thread and all that
 // it starts, and the way to get any back. What it does not have is no error.
-Status KeepOnlyCapabilities(std::initializer_list<int> kept);
+Status KeepOnlyCapabilities(std::span<const int> kept);
 
 }  // namespace lb

@@ -16,6 +16,7 @@
 #include <set>
 
 #include "lbd/dataplane/chain_slot.h"
+#include "lbd/dataplane/dispatcher_hook.h"
 #include "lbd/dataplane/grace_period.h"
 #include "lbd/dataplane/verdict.h"
 #include "lbd/dataplane/xdp_link.h"
@@ -79,7 +80,11 @@ StatusOr<std::unique_ptr<XdpHook>> OpenHook(const PinDirectory& pins,
   auto link = XdpLink::Open(pins.LinkPath(interface));
   if (link.ok()) return std::make_unique<XdpLink>(*std::move(link));
   if (link.status().code() != absl::StatusCode::kNotFound) return link.status();
-  return ChainSlot::Open(interface, pins);
+  if (auto slot = ChainSlot::Open(interface, pins);
+      slot.ok() || slot.status().code() != absl::StatusCode::kNotFound) {
+    return slot;
+  }
+  return DispatcherHook::Open(interface, pins);
 }
 
 }  // namespace
@@ -250,7 +255,7 @@ void BpfDataplane::OpenPorts(const Program& program, const Interfaces& interface
 StatusOr<std::unique_ptr<XdpHook>> BpfDataplane::AdoptHook(const InterfaceInfo& info) const {
   LB_ASSIGN_OR_RETURN(auto link, XdpLink::Adopt(pins_.LinkPath(info.name), info.index));
   if (link) return std::make_unique<XdpLink>(*std::move(link));
-  return ChainSlot::Open(info.name, pins_);
+  return OpenHook(pins_, info.name);
 }
 
 StatusOr<std::unique_ptr<XdpHook>> BpfDataplane::NewHook(const InterfaceInfo& info,
@@ -258,6 +263,9 @@ StatusOr<std::unique_ptr<XdpHook>> BpfDataplane::NewHook(const InterfaceInfo& in
                                                          const model::Settings& settings) const {
   if (settings.attach == model::AttachMode::kChained) {
     return ChainSlot::Attach(info.name, settings.chain, program.fd(), pins_);
+  }
+  if (settings.attach == model::AttachMode::kDispatcher) {
+    return DispatcherHook::Attach(info, settings.xdp_mode, program.fd(), pins_);
   }
   LB_ASSIGN_OR_RETURN(XdpLink link, XdpLink::Attach(info.name, info.index, program.fd(),
                                                     settings.xdp_mode, pins_.LinkPath(info.name)));

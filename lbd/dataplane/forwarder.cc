@@ -104,7 +104,10 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
                                         sizes.source_prefixes));
   LB_ASSIGN_OR_RETURN(self->program_,
                       Program::Load(EncodeConfig(settings, sizes, vip_hash_key, features),
-                                    self->maps(), self->prefix_maps()));
+                                    self->maps(), self->prefix_maps(),
+                                    settings.attach == model::AttachMode::kDispatcher
+                                        ? std::optional(settings.priority)
+                                        : std::nullopt));
   self->vip_index_ =
       std::make_unique<VipIndex>(VipIndex::Tables{.vips = self->vips_map_.as<lb_vip>(),
                                                   .wide_vips = self->wide_vips_map_.as<lb_vip>(),

@@ -10,9 +10,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
 namespace lb::dataplane {
@@ -23,6 +25,10 @@ namespace fs = std::filesystem;
 constexpr std::string_view kLinkPrefix = "link_";
 constexpr std::string_view kChainPrefix = "chain_";
 constexpr std::string_view kChainedPrefix = "chained_";
+constexpr std::string_view kDispatchedPrefix = "dispatched_";
+constexpr std::string_view kNextDispatchedPrefix = "next_dispatched_";
+// One pin of each interface has one of these.
+constexpr std::string_view kInterfacePrefixes[] = {kLinkPrefix, kChainPrefix, kDispatchedPrefix};
 constexpr std::string_view kMapPrefix = "lb_";
 constexpr std::string_view kProgramPrefix = "program_";
 // bpffs refuses names with a dot, and interface names may have one (eth0.100).
@@ -69,16 +75,23 @@ std::string PinDirectory::ChainedProgramPath(const std::string& interface) const
   return PathOf(kChainedPrefix, interface);
 }
 
+std::string PinDirectory::DispatchedProgramPath(const std::string& interface) const {
+  return PathOf(kDispatchedPrefix, interface);
+}
+
+std::string PinDirectory::NextDispatchedProgramPath(const std::string& interface) const {
+  return PathOf(kNextDispatchedPrefix, interface);
+}
+
 std::vector<std::string> PinDirectory::PinnedInterfaces() const {
   std::vector<std::string> interfaces;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(path_, error)) {
     std::string name = entry.path().filename();
-    const std::string_view prefix = name.starts_with(kLinkPrefix)    ? kLinkPrefix
-                                    : name.starts_with(kChainPrefix) ? kChainPrefix
-                                                                     : std::string_view();
-    if (prefix.empty()) continue;
-    name.erase(0, prefix.size());
+    const auto* prefix = std::ranges::find_if(
+        kInterfacePrefixes, [&](std::string_view known) { return name.starts_with(known); });
+    if (prefix == std::end(kInterfacePrefixes)) continue;
+    name.erase(0, prefix->size());
     for (char& c : name) c = c == kDot ? '.' : c;
     interfaces.push_back(std::move(name));
   }

@@ -27,7 +27,10 @@ class PinDirectory {
   // The program array that calls us for an interface, and our program in it.
   std::string ChainPath(const std::string& interface) const;
   std::string ChainedProgramPath(const std::string& interface) const;
-  // Interfaces with a pinned link or a pinned program array.
+  // Our program among those of an interface's dispatcher, and the one that comes in its place.
+  std::string DispatchedProgramPath(const std::string& interface) const;
+  std::string NextDispatchedProgramPath(const std::string& interface) const;
+  // Interfaces with a pinned link, program array, or program of a dispatcher.
   std::vector<std::string> PinnedInterfaces() const;
   // Pins `maps` under their names in place of what was there.
   Status PinMaps(std::span<const MappedArray* const> maps);

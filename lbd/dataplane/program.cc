@@ -2,15 +2,19 @@
 #include "lbd/dataplane/program.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdarg>
+#include <cstdio>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "lb_slot.skel.h"
 #include "lb_xdp.skel.h"
 
 namespace lb::dataplane {
@@ -41,15 +45,60 @@ int UseDirectPointers(bpf_program* program, bpf_prog_load_opts* /*opts*/, long /
   return bpf_program__set_insns(program, insns.data(), count);
 }
 
+// libbpf's warnings, without what it merely notes (such as the section that is for libxdp).
+int PrintWarnings(libbpf_print_level level, const char* format, va_list arguments) {
+  return level == LIBBPF_WARN ? vfprintf(stderr, format, arguments) : 0;
+}
+
 // Registers UseDirectPointers for the sections named "xdp"; the same answer every time. libbpf
 // keeps its handlers per process, and libbpf 1.1 corrupts its list when the last one is
 // unregistered.
 int RegisterDirectPointers() {
   static const int id = [] {
+    libbpf_set_print(PrintWarnings);
     LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .prog_prepare_load_fn = UseDirectPointers);
     return libbpf_register_prog_handler("xdp", BPF_PROG_TYPE_XDP, BPF_XDP, &opts);
   }();
   return id;
+}
+
+struct CloseObject {
+  void operator()(bpf_object* object) const { bpf_object__close(object); }
+};
+using Object = std::unique_ptr<bpf_object, CloseObject>;
+
+// Writes the priority into the program's BTF, where libxdp looks for it.
+Status SetPriority(bpf_object* object, uint32_t priority) {
+  const btf* types = bpf_object__btf(object);
+  const int count = types == nullptr ? 0 : static_cast<int>(btf__type_cnt(types));
+  for (int id = 1; id < count; ++id) {
+    const btf_type* type = btf__type_by_id(types, id);
+    if (!btf_is_array(type) || btf_array(type)->nelems != LB_PRIORITY_PLACE) continue;
+    btf_array(const_cast<btf_type*>(type))->nelems = priority;
+    return OkStatus();
+  }
+  return Internal("the BPF object has no place for a priority");
+}
+
+// Makes the program an extension: of a function of an object that is loaded for that, and which
+// must live until the program is loaded.
+StatusOr<Object> MakeExtension(bpf_program* program) {
+  size_t elf_size = 0;
+  const void* elf = lb_slot_bpf::elf_bytes(&elf_size);
+  LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "lb_slot");
+  Object slot(bpf_object__open_mem(elf, elf_size, &opts));
+  if (slot == nullptr) return ErrnoStatus(errno, "open the BPF object of extensions");
+  if (const int error = bpf_object__load(slot.get()); error != 0) {
+    return ErrnoStatus(-error, "load the program that extensions are checked against");
+  }
+  const bpf_program* caller = bpf_object__find_program_by_name(slot.get(), "lb_slot_caller");
+  bpf_program__set_type(program, BPF_PROG_TYPE_EXT);
+  bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(0));
+  if (const int error = bpf_program__set_attach_target(program, bpf_program__fd(caller), "lb_slot");
+      error != 0) {
+    return ErrnoStatus(-error, "make the XDP program an extension");
+  }
+  return slot;
 }
 
 // The last lines of the verifier's log, which say what it objects to.
@@ -84,7 +133,8 @@ std::vector<int> Program::map_fds() const {
 }
 
 StatusOr<Program> Program::Load(const lb_config& config, std::span<const MappedArray* const> tables,
-                                std::span<const PrefixMap* const> prefix_maps) {
+                                std::span<const PrefixMap* const> prefix_maps,
+                                std::optional<uint32_t> priority) {
   if (const int id = RegisterDirectPointers(); id < 0) {
     return ErrnoStatus(-id, "register the BPF program handler");
   }
@@ -117,6 +167,11 @@ StatusOr<Program> Program::Load(const lb_config& config, std::span<const MappedA
   if (xdp == nullptr) return Internal("the BPF object has no program lb_xdp");
   if ((config.stages & LB_STAGE_FRAMES) != 0) {
     bpf_program__set_flags(xdp, bpf_program__flags(xdp) | BPF_F_XDP_HAS_FRAGS);
+  }
+  Object slot;
+  if (priority) {
+    LB_RETURN_IF_ERROR(SetPriority(object, *priority));
+    LB_ASSIGN_OR_RETURN(slot, MakeExtension(xdp));
   }
   std::vector<char> log(kVerifierLogBytes);
   bpf_program__set_log_buf(xdp, log.data(), log.size());

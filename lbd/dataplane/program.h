@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,9 +21,11 @@ namespace lb::dataplane {
 // The balancer's XDP program, loaded into the kernel but attached to nothing. Thread-compatible.
 class Program {
  public:
-  // Loads the program over these maps (matched by name) with `config` as its constants.
+  // Loads the program over these maps (matched by name) with `config` as its constants. With a
+  // priority it is an extension, which runs under a dispatcher of libxdp and nowhere else.
   static StatusOr<Program> Load(const lb_config& config, std::span<const MappedArray* const> tables,
-                                std::span<const PrefixMap* const> prefix_maps);
+                                std::span<const PrefixMap* const> prefix_maps,
+                                std::optional<uint32_t> priority = std::nullopt);
 
   // Lets frames that came in by another interface leave by this one. At most 64; an interface that
   // goes away is taken out by the kernel.

@@ -33,7 +33,7 @@ Status AttachError(int error, const std::string& interface, std::string_view mod
       return FailedPrecondition(
           fmt::format("{}: another XDP program is attached (id {}; see: bpftool prog show id {}); "
                       "remove it (ip link set dev {} xdp off), stop the program that owns it, or "
-                      "share the interface by attach: chained",
+                      "share the interface by attach: dispatcher or chained",
                       what, id, id, interface));
     }
     case EOPNOTSUPP:

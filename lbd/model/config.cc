@@ -27,6 +27,8 @@ std::string_view ToString(AttachMode mode) {
   switch (mode) {
     case AttachMode::kDirect:
       return "direct";
+    case AttachMode::kDispatcher:
+      return "dispatcher";
     case AttachMode::kChained:
       return "chained";
   }

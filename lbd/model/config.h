@@ -23,11 +23,15 @@ std::string_view ToString(XdpMode mode);  // "native", "generic", "auto"
 
 // How the program comes to the packets of an interface.
 enum class AttachMode : uint8_t {
-  kDirect,   // by a link of its own; no other XDP program may be there
-  kChained,  // a root program, which belongs to someone else, calls it by a program array
+  kDirect,      // by a link of its own; no other XDP program may be there
+  kDispatcher,  // libxdp's dispatcher calls it, and others, by their priority
+  kChained,     // a root program, which belongs to someone else, calls it by a program array
 };
 
-std::string_view ToString(AttachMode mode);  // "direct", "chained"
+std::string_view ToString(AttachMode mode);  // "direct", "dispatcher", "chained"
+
+// Programs of a dispatcher run in the order of their priority; that of libxdp by default.
+constexpr uint32_t kDefaultPriority = 50;
 
 // Where a root program looks for the programs that it calls.
 struct Chain {
@@ -80,6 +84,7 @@ struct Settings {
   XdpMode xdp_mode = XdpMode::kNative;
   AttachMode attach = AttachMode::kDirect;
   Chain chain;                             // used where attach is chained
+  uint32_t priority = kDefaultPriority;    // used where attach is dispatcher
   std::optional<MacAddress> next_hop_mac;  // empty: resolved by the kernel's routes and neighbours
   IpPrefix outer_source_v4;                // host bits are filled with the flow hash
   IpPrefix outer_source_v6;

@@ -51,6 +51,7 @@ class Differ {
     Field("attach", ToString(a.attach), ToString(b.attach));
     Field("chain.map", fmt::format("\"{}\"", a.chain.map), fmt::format("\"{}\"", b.chain.map));
     Field("chain.position", a.chain.position, b.chain.position);
+    Field("dispatcher.priority", a.priority, b.priority);
     Field("next_hop.mac", MacText(a.next_hop_mac), MacText(b.next_hop_mac));
     Field("encap.source_v4", a.outer_source_v4.ToString(), b.outer_source_v4.ToString());
     Field("encap.source_v6", a.outer_source_v6.ToString(), b.outer_source_v6.ToString());

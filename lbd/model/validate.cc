@@ -18,6 +18,7 @@ namespace {
 constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
 constexpr size_t kMaxInterfaces = 64;
 constexpr uint32_t kMaxChainPosition = 1023;
+constexpr uint32_t kMaxPriority = 65535;
 constexpr size_t kMaxVipName = 63;
 // The first three bits of Katran's connection ids, of which the first two are the version, 1 to 3.
 constexpr int kFirstKatranConfig = 2;
@@ -83,12 +84,17 @@ class Checker {
   }
 
   void CheckAttach(const Settings& settings) {
+    const auto misplaced = [&](const char* field, AttachMode mode) {
+      Add(field, fmt::format("belongs to attach: {}, and attach is {}", ToString(mode),
+                             ToString(settings.attach)));
+    };
+    CheckRange("dispatcher.priority", settings.priority, 0, kMaxPriority);
+    if (settings.attach != AttachMode::kDispatcher && settings.priority != kDefaultPriority) {
+      misplaced("dispatcher", AttachMode::kDispatcher);
+    }
     const Chain& chain = settings.chain;
     if (settings.attach != AttachMode::kChained) {
-      if (chain != Chain()) {
-        Add("chain",
-            fmt::format("belongs to attach: chained, and attach is {}", ToString(settings.attach)));
-      }
+      if (chain != Chain()) misplaced("chain", AttachMode::kChained);
       return;
     }
     if (!chain.map.starts_with('/')) {

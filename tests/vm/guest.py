@@ -23,13 +23,15 @@ MODULES = ("veth", "ipip", "ip6_tunnel", "sit", "fou", "fou6", "ip_gre", "ip6_gr
 PROGRAMS = ("bash", "basename", "cat", "cp", "curl", "cut", "date", "dirname", "ethtool", "grep",
             "head", "id", "ip", "iperf3", "ipvsadm", "kill", "ln", "ls", "mkdir", "mount", "nginx",
             "nsenter", "nstat", "ping", "python3", "rm", "sed", "seq", "sleep", "ss", "sysctl", "tail", "tc",
-            "tcpdump", "timeout", "touch", "umount", "uname", "bpftool", "env", "sort", "tr", "wc")
+            "tcpdump", "timeout", "touch", "umount", "uname", "xdp-loader", "bpftool", "env", "sort", "tr", "wc")
 
 # Files of the project, by their place in the build directory; the rest is sources.
 BINARIES = ("bin/lbd", "bin/lbctl", "bin/lbagent", "bin/bpf_test", "bin/netlink_test",
             "bin/real_decap_test")
 OBJECTS = ("bpf/pass/pass.bpf.o", "bpf/bench_xdp_tx/bench_xdp_tx.bpf.o")
 SOURCES = ("deploy/lab", "tests/e2e", "tests/vm")
+# libxdp's, which looks for it there.
+DISPATCHER = pathlib.Path("/usr/lib/x86_64-linux-gnu/bpf/xdp-dispatcher.o")
 # In the guest. build is what LBD_BUILD_DIR names.
 PROJECT = "/lbd"
 
@@ -101,6 +103,7 @@ def make_image(kernel, build):
             image.copy(path)
     image.file("/etc/hosts", b"127.0.0.1 localhost\n::1 localhost\n")
     image.tree("/etc/iproute2")
+    image.copy(DISPATCHER)
     _python(image)
     _project(image, build)
     for number, (name, data) in enumerate(kernel.modules(MODULES)):

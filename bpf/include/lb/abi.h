@@ -324,6 +324,9 @@ LB_ASSERT_SIZE(struct lb_source_key, 24);
 #define LB_SOURCE_ALLOW 1
 #define LB_SOURCE_DENY 2
 
+/* An array of so many elements in the program's BTF is its priority. */
+#define LB_PRIORITY_PLACE 0x7fed
+
 /* Constants of one loaded program; the verifier removes what they switch off. */
 struct lb_config {
 	__u32 vip_mask; /* entries of lb_vips - 1; likewise below */

@@ -104,7 +104,7 @@ TEST(ConvertTest, UnknownEnumValuesAreRefused) {
   for (const auto& problem : ConfigFromProto(config).problems) lines.push_back(problem.ToString());
   EXPECT_THAT(
       lines, ElementsAre("xdp_mode: must be native, generic or auto, got 77",
-                         "attach: must be direct or chained, got 7",
+                         "attach: must be direct, dispatcher or chained, got 7",
                          "flow_hash: must be siphash or fast, got 5",
                          "vips[0].ring.scheme: must be rendezvous or maglev, got 9",
                          "vips[0].hash: must be five_tuple, source, source_destination_port or "
@@ -155,7 +155,10 @@ TEST(ConvertTest, AnyConfigurationSurvivesTheRoundTrip) {
     if (below(2)) config.settings.interfaces = {"eth0", "eth1"};
     config.settings.xdp_mode = static_cast<model::XdpMode>(below(3));
     config.settings.flow_hash = static_cast<model::FlowHash>(below(2));
-    if (below(2)) {
+    if (below(3) == 0) {
+      config.settings.attach = model::AttachMode::kDispatcher;
+      config.settings.priority = below(100);
+    } else if (below(2)) {
       config.settings.attach = model::AttachMode::kChained;
       config.settings.chain = {.map = "/sys/fs/bpf/{interface}", .position = below(8)};
     }

@@ -127,6 +127,21 @@ TEST(ValidateTest, AChainFitsItsInterfaces) {
   EXPECT_EQ(Chain{.map = "/a/{interface}/b"}.PathFor("eth0"), "/a/eth0/b");
 }
 
+TEST(ValidateTest, APriorityIsForTheDispatcher) {
+  EXPECT_THAT(After([](Config& c) {
+                c.settings.attach = AttachMode::kDispatcher;
+                c.settings.priority = 0;
+              }),
+              IsEmpty());
+  EXPECT_THAT(After([](Config& c) { c.settings.priority = 10; }),
+              ElementsAre("dispatcher: belongs to attach: dispatcher, and attach is direct"));
+  EXPECT_THAT(After([](Config& c) {
+                c.settings.attach = AttachMode::kDispatcher;
+                c.settings.priority = 65536;
+              }),
+              ElementsAre("dispatcher.priority: must be 0..65535, got 65536"));
+}
+
 TEST(ValidateTest, InterfacesAreNotTooMany) {
   EXPECT_THAT(After([](Config& c) {
                 c.settings.interfaces.clear();
