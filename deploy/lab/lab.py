@@ -262,7 +262,7 @@ class Lab:
         if not program.exists():
             raise LabError(f"{program} is missing; build first, or set LBD_BUILD_DIR")
         # The variable keeps ip from mounting a bpffs at /sys/fs/bpf.
-        node.run(["ip", "link", "set", "dev", device, "xdpdrv", "obj", program, "sec", "xdp"],
+        node.run(["ip", "link", "set", "dev", device, "xdpdrv", "obj", program, "sec", "xdp.frags"],
                  env={"TC_BPF_MNT": str(self.bpffs)})
 
     # -- removing -----------------------------------------------------------------------------

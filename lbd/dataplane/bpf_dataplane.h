@@ -87,7 +87,7 @@ class BpfDataplane : public Dataplane {
   bool refresh_pending_ = false;          // the timer runs
   std::unique_ptr<Forwarder> forwarder_;  // null until the first Apply()
   std::map<std::string, std::unique_ptr<XdpHook>> hooks_;  // by interface
-  ProgramStats program_before_;           // of the programs before this one
+  ProgramStats program_before_;                            // of the programs before this one
   Desired desired_;
   std::vector<NextHopResult> next_hops_;
 };

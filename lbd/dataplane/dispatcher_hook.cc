@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "lbd/base/unique_fd.h"
+#include "lbd/dataplane/program.h"
 
 namespace lb::dataplane {
 namespace {
@@ -44,15 +45,6 @@ uint32_t IdOf(int fd) {
   bpf_prog_info info{};
   uint32_t length = sizeof(info);
   return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &length) == 0 ? info.id : 0;
-}
-
-// libxdp opens programs and links by their ids.
-Status CheckMayOpenByIds() {
-  const UniqueFd none(bpf_prog_get_fd_by_id(0));
-  if (none.valid() || errno != EPERM) return OkStatus();
-  return PermissionDenied(
-      "attach: dispatcher: libxdp opens programs by their ids; start lbd as root with "
-      "--keep_sys_admin");
 }
 
 StatusOr<XdpProgram> FromFd(int fd) {

@@ -16,6 +16,7 @@
 
 #include "lb_slot.skel.h"
 #include "lb_xdp.skel.h"
+#include "lbd/base/unique_fd.h"
 
 namespace lb::dataplane {
 namespace {
@@ -83,6 +84,7 @@ Status SetPriority(bpf_object* object, uint32_t priority) {
 // Makes the program an extension: of a function of an object that is loaded for that, and which
 // must live until the program is loaded.
 StatusOr<Object> MakeExtension(bpf_program* program) {
+  LB_RETURN_IF_ERROR(CheckMayOpenByIds());
   size_t elf_size = 0;
   const void* elf = lb_slot_bpf::elf_bytes(&elf_size);
   LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "lb_slot");
@@ -120,6 +122,14 @@ Status UseMap(bpf_object* object, const Map& ours) {
 }
 
 }  // namespace
+
+Status CheckMayOpenByIds() {
+  const UniqueFd none(bpf_prog_get_fd_by_id(0));
+  if (none.valid() || errno != EPERM) return OkStatus();
+  return PermissionDenied(
+      "attach: dispatcher: libxdp opens programs by their ids; start lbd as root with "
+      "--keep_sys_admin");
+}
 
 void Program::Close::operator()(bpf_object* object) const { bpf_object__close(object); }
 

@@ -50,4 +50,8 @@ class Program {
 // Makes the kernel measure every BPF program of this machine while the result lives.
 StatusOr<UniqueFd> MeasureRunTimes();
 
+// PERMISSION_DENIED without CAP_SYS_ADMIN: what becomes an extension, and libxdp, open programs by
+// their ids.
+Status CheckMayOpenByIds();
+
 }  // namespace lb::dataplane

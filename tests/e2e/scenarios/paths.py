@@ -6,8 +6,10 @@ client's (ICMP, which it acts upon)."""
 import ipaddress
 import socket
 
-from actors import BIG_FILE_MIB, VIP4, VIP6, config, url, verdicts, vip
-from harness import expect, scenario, serving_lab
+from actors import (BIG_FILE_MIB, VIP4, VIP6, config, start_agent, start_lbd, start_nginx, url,
+                    verdicts, vip)
+from harness import (both_vips, expect, expect_no_checksum_errors, new_lab, scenario,
+                     serving_lab)
 from lab import ROOT
 from scenarios.iperf import run_iperf3
 
@@ -143,3 +145,41 @@ def vlan():
         expect(_checksum(out[14:34]) == 0, f"outer checksum: {out.hex()}")
         expect(ipaddress.ip_address(out[30:34]) == ipaddress.ip_address(lab.reals[0].ip4), out.hex())
         return {}
+
+
+JUMBO = 9000
+
+
+def _widen(lab):
+    """Jumbo frames everywhere, with room for outer headers behind the load balancer."""
+    for node, mtu in ((lab.client, JUMBO), *((node, JUMBO + 100) for node in (lab.lb, *lab.reals))):
+        lab.router.ip([f"link set to-{node.name} mtu {mtu}"])
+        node.ip([f"link set eth0 mtu {mtu}"])
+
+
+@scenario
+def jumbo():
+    """Frames of several buffers, up to an MTU of 9000, in both directions and both families."""
+    with new_lab() as lab:
+        _widen(lab)
+        for real in lab.reals:
+            start_nginx(real)
+            start_agent(real)
+        start_lbd(lab, both_vips(lab))
+        payload = lab.dir / "payload"
+        payload.write_bytes(bytes(8 * MIB))
+        before = lab.router.link("to-client")["stats64"]["rx"]
+        for address in (VIP4, VIP6):
+            for _ in range(3):
+                up, _ = _transfer(lab, "--data-binary", f"@{payload}", "-H", "Expect:",
+                                  url(address, "/upload"))
+                expect(up == 8 * MIB, f"{address}: only {up} bytes went up")
+                _, down = _transfer(lab, url(address, "/big"))
+                expect(down == BIG_FILE_MIB * MIB, f"{address}: only {down} bytes came down")
+        after = lab.router.link("to-client")["stats64"]["rx"]
+        per_packet = (after["bytes"] - before["bytes"]) / (after["packets"] - before["packets"])
+        dropped = {name: count for name, count in verdicts(lab).items()
+                   if name in ("too_big", "bad_length", "truncated", "encap_failed") and count}
+        expect(not dropped, f"dropped: {dropped}")
+        expect_no_checksum_errors(lab)
+        return {"bytes_per_packet": round(per_packet), "forwarded": verdicts(lab)["forward"]}

@@ -7,6 +7,7 @@ from actors import (VIP4, VIP6, config, decap_counts, lbctl, request_many, start
                     start_nginx, vip, write_config)
 from harness import (expect, expect_no_checksum_errors, expect_served, expect_unserved, new_lab,
                      scenario, serving_lab)
+from lab import UNDERLAY_MTU
 
 
 @scenario
@@ -107,6 +108,43 @@ def encaps():
         answers = expect_served(lab, VIP4, 60).answers
         expect(len(answers) == 3, f"not all reals answered: {dict(answers)}")
         return {"requests": 240}
+
+
+def _move_to_segment(lab, real):
+    """The real gets a link to the load balancer's segment; its answers leave by the router as before."""
+    device = f"l2-{real.name}"
+    number = lab.reals.index(real)
+    lab.lb.ip([f"link add {device} mtu {UNDERLAY_MTU} type veth peer name eth1 mtu {UNDERLAY_MTU} "
+               f"netns {real.netns}",
+               f"addr add 10.20.{number}.1/24 dev {device}",
+               f"addr add fd20:0:0:{number}::1/64 dev {device} nodad", f"link set {device} up"])
+    real.ip([f"addr add 10.20.{number}.2/24 dev eth1",
+             f"addr add fd20:0:0:{number}::2/64 dev eth1 nodad", "link set eth1 up",
+             f"addr add {VIP4}/32 dev lo", f"addr add {VIP6}/128 dev lo nodad"])
+    lab.attach_pass(real, "eth1")
+    real.run(["ethtool", "-K", "eth1", "tx", "off"])
+    return device, f"10.20.{number}.2", f"fd20:0:0:{number}::2"
+
+
+@scenario
+def encap_l2():
+    """Classic direct routing: frames rewritten to the MAC of reals on a segment, without any tunnel."""
+    with new_lab(reals=2) as lab:
+        links = [_move_to_segment(lab, real) for real in lab.reals]
+        for real in lab.reals:
+            start_nginx(real)
+        document = config(vip(VIP4, [v4 for _, v4, _ in links]),
+                          vip(VIP6, [v6 for _, _, v6 in links]),
+                          interfaces=["eth0", *(device for device, _, _ in links)])
+        for service in document["vips"]:
+            for real in service["reals"]:
+                real["encap"] = "l2"
+        start_lbd(lab, document)
+        for address in (VIP4, VIP6):
+            answers = expect_served(lab, address, 60).answers
+            expect(len(answers) == 2, f"not all reals answered: {dict(answers)}")
+        expect_no_checksum_errors(lab)
+        return {"requests": 120}
 
 
 @scenario
