@@ -20,8 +20,11 @@ void Lifecycle::Update(const model::Config& before, const model::Config& after, 
     const model::Vip* vip_before = before.FindVip(vip.key);
     for (const model::Real& real : vip.reals) {
       const RealId id{vip.key, real.address};
-      const model::Real* was = vip_before != nullptr ? vip_before->FindReal(real.address) : nullptr;
+      const auto find_before = [&] {
+        return vip_before != nullptr ? vip_before->FindReal(real.address) : nullptr;
+      };
       if (real.state == RealState::kActive && vip.slow_start > 0 && vip_before != nullptr) {
+        const model::Real* was = find_before();
         const bool returns = was == nullptr || was->state != RealState::kActive;
         const auto running = starts_.find(id);
         if (returns) {
@@ -31,6 +34,7 @@ void Lifecycle::Update(const model::Config& before, const model::Config& after, 
         }
       }
       if (real.state == RealState::kDraining && real.drain) {
+        const model::Real* was = find_before();
         const bool same = was != nullptr && was->state == real.state && was->drain == real.drain;
         const auto running = deadlines_.find(id);
         if (!same) {

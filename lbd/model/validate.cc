@@ -36,6 +36,14 @@ bool IsUnicast(const IpAddress& address) {
          !address.is_broadcast();
 }
 
+bool HasDistinctAddresses(const std::vector<Real>& reals) {
+  std::vector<IpAddress> addresses;
+  addresses.reserve(reals.size());
+  for (const Real& real : reals) addresses.push_back(real.address);
+  std::ranges::sort(addresses);
+  return std::ranges::adjacent_find(addresses) == addresses.end();
+}
+
 class Checker {
  public:
   void CheckSettings(const Settings& settings) {
@@ -289,13 +297,19 @@ class Checker {
       Add(path + ".ring.bits",
           fmt::format("2^{} slots are fewer than the {} reals", RingBits(vip), vip.reals.size()));
     }
+    const bool distinct = HasDistinctAddresses(vip.reals);
     std::map<IpAddress, size_t> seen;
     for (size_t i = 0; i < vip.reals.size(); ++i) {
-      const std::string real_path = fmt::format("{}.reals[{}]", path, i);
-      CheckReal(vip.reals[i], vip, real_path);
-      if (const auto [it, fresh] = seen.emplace(vip.reals[i].address, i); !fresh) {
-        Add(real_path + ".address",
-            fmt::format("{} is already reals[{}] of this VIP", it->first.ToString(), it->second));
+      const size_t first = problems_.size();
+      CheckReal(vip.reals[i], vip);
+      if (!distinct) {
+        if (const auto [it, fresh] = seen.emplace(vip.reals[i].address, i); !fresh) {
+          Add(".address",
+              fmt::format("{} is already reals[{}] of this VIP", it->first.ToString(), it->second));
+        }
+      }
+      for (size_t problem = first; problem < problems_.size(); ++problem) {
+        problems_[problem].path.insert(0, fmt::format("{}.reals[{}]", path, i));
       }
     }
   }
@@ -373,30 +387,30 @@ class Checker {
     }
   }
 
-  void CheckReal(const Real& real, const Vip& vip, const std::string& path) {
+  // Paths begin at the real: there may be many, and almost all are good.
+  void CheckReal(const Real& real, const Vip& vip) {
     const IpAddress& address = real.address;
     if (address.is_unspecified() || address.is_multicast() || address.is_loopback() ||
         address.is_broadcast()) {
-      Add(path + ".address",
+      Add(".address",
           fmt::format("must be the unicast address of a real server, got {}", address.ToString()));
     } else if (vip.key.prefix().Contains(address)) {
-      Add(path + ".address",
-          vip.key.is_prefix()
-              ? fmt::format("{} is an address of the VIP; a real needs one of its own",
-                            address.ToString())
-              : "is the VIP itself; a real needs an address of its own");
+      Add(".address", vip.key.is_prefix()
+                          ? fmt::format("{} is an address of the VIP; a real needs one of its own",
+                                        address.ToString())
+                          : "is the VIP itself; a real needs an address of its own");
     }
     if (real.encap == Encap::kL2 && address.is_v4() != vip.key.address.is_v4()) {
-      Add(path + ".encap",
+      Add(".encap",
           fmt::format(
               "l2 does not change the packet: the address of the real must be IPv{}, as the "
               "VIP is",
               vip.key.address.is_v4() ? 4 : 6));
     }
-    CheckRange(path + ".weight", real.weight, 0, kMaxWeight);
-    CheckOptional(path + ".drain_seconds", real.drain, 1, kMaxDrain);
+    CheckRange(".weight", real.weight, 0, kMaxWeight);
+    CheckOptional(".drain_seconds", real.drain, 1, kMaxDrain);
     if (real.drain && real.state != RealState::kDraining) {
-      Add(path + ".drain_seconds",
+      Add(".drain_seconds",
           fmt::format("belongs to state draining, and the state is {}", ToString(real.state)));
     }
   }
