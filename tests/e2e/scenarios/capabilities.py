@@ -14,6 +14,10 @@ from lab import ROOT, run
 UNITS = ROOT / "deploy/systemd"
 
 
+def _help_of(name):
+    return run([binary(name), "--help"], check=False).stdout
+
+
 def _capabilities(unit):
     text = (UNITS / unit).read_text()
     return re.search(r"^CapabilityBoundingSet=(.*)$", text, re.MULTILINE)[1].split()
@@ -56,14 +60,18 @@ def _effective(pid):
 
 @scenario
 def units():
-    """systemd finds nothing to object to in the units."""
+    """systemd finds nothing to object to in the units and the groups, which are those that lbd asks for."""
     for unit in ("lbd.service", "lbagent.service"):
         text = (UNITS / unit).read_text()
         done = run(["systemd-analyze", "verify", "--man=no", UNITS / unit], check=False)
         said = [line for line in done.stderr.splitlines() if "is not executable" not in line]
         expect(not said, f"{unit}: {said}")
         expect("NoNewPrivileges=yes" in text, unit)
-    return {"units": 2}
+    groups = re.findall(r"^g (\S+)", (UNITS / "lbd.sysusers").read_text(), re.MULTILINE)
+    run(["systemd-sysusers", "--dry-run", UNITS / "lbd.sysusers"])
+    flags = _help_of("lbd")
+    expect(all(f'default: "{group}"' in flags for group in groups), f"lbd does not know {groups}")
+    return {"units": 2, "groups": len(groups)}
 
 
 @scenario
