@@ -42,6 +42,12 @@ std::string DecapText(const DecapOptions& decap) {
   return decap.gue_port ? fmt::format("{} (GUE on port {})", text, *decap.gue_port) : text;
 }
 
+// The real of `vip` with this address, which is probably at `index`.
+const Real* Find(const Vip& vip, const IpAddress& address, size_t index) {
+  if (index < vip.reals.size() && vip.reals[index].address == address) return &vip.reals[index];
+  return vip.FindReal(address);
+}
+
 class Differ {
  public:
   void Settings(const model::Settings& a, const model::Settings& b) {
@@ -126,8 +132,10 @@ class Differ {
     }
     Field(name + ": fragments", ToString(a.fragments), ToString(b.fragments));
     Field(name + ": slow_start_seconds", a.slow_start, b.slow_start);
-    for (const Real& real : a.reals) {
-      const Real* after = b.FindReal(real.address);
+    for (size_t i = 0; i < a.reals.size(); ++i) {
+      const Real& real = a.reals[i];
+      const Real* after = Find(b, real.address, i);
+      if (after != nullptr && *after == real) continue;
       const std::string subject = fmt::format("{} real {}", name, real.address.ToString());
       if (after == nullptr) {
         lines_.push_back("- " + subject);
@@ -139,9 +147,10 @@ class Differ {
       Field(subject + ": encap", ToString(real.encap), ToString(after->encap));
       Field(subject + ": drain_seconds", Text(real.drain), Text(after->drain));
     }
-    for (const Real& real : b.reals) {
-      if (a.FindReal(real.address) == nullptr) {
-        lines_.push_back(fmt::format("+ {} real {}", name, real.address.ToString()));
+    for (size_t i = 0; i < b.reals.size(); ++i) {
+      const IpAddress& address = b.reals[i].address;
+      if (Find(a, address, i) == nullptr) {
+        lines_.push_back(fmt::format("+ {} real {}", name, address.ToString()));
       }
     }
   }
