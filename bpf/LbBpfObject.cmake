@@ -3,7 +3,7 @@
 find_program(LB_BPF_CLANG NAMES clang-14 clang REQUIRED)
 find_program(LB_BPFTOOL bpftool HINTS /usr/sbin /sbin REQUIRED)
 
-# lb_bpf_object(NAME SOURCE): compiles the BPF program SOURCE and makes its skeleton. Targets that
+# lb_bpf_object(NAME SOURCE [OPTION...]): compiles the BPF program SOURCE and makes its skeleton. Targets that
 # link `lb_bpf_NAME` can include "NAME.skel.h". A change of any header that SOURCE includes rebuilds
 # both.
 function(lb_bpf_object name source)
@@ -17,7 +17,7 @@ function(lb_bpf_object name source)
     OUTPUT ${object}
     COMMAND ${LB_BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror
       -I ${PROJECT_SOURCE_DIR}/bpf/include -I ${PROJECT_SOURCE_DIR}/bpf
-      -MD -MF ${object}.d -MT ${object} -c ${source} -o ${object}
+      ${ARGN} -MD -MF ${object}.d -MT ${object} -c ${source} -o ${object}
     DEPENDS ${source}
     DEPFILE ${object}.d
     COMMENT "BPF object ${name}.bpf.o"

@@ -13,6 +13,7 @@
 #include "route_by_id.h"
 #include "stats.h"
 #include "too_big.h"
+#include "trace.h"
 #include "vip.h"
 
 static __always_inline enum lb_verdict forward(struct packet *p)
@@ -26,18 +27,22 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 
 	if (!vip)
 		return LB_NOT_VIP;
+	trace_vip(vip);
 	verdict = p->about ? LB_CONTINUE : guard(vip, p);
 	if (verdict != LB_CONTINUE)
 		return verdict;
 	group = guard_route(vip, p);
-	if (group)
+	if (group) {
 		vip = group;
+		trace_vip(vip);
+	}
 	hash = unlikely(p->fragment && vip->options & LB_VIP_FRAGMENTS_BY_ADDRESS)
 		       ? ring_hash_fields(vip->hash_k0, vip->hash_k1, p->source, 0, p->v6)
 		       : ring_hash(vip, p);
 	index = ring_real(vip, hash, p, named_real(vip, p));
 	if (!index)
 		return LB_NO_REAL;
+	trace_real(index);
 	verdict = encap(p, &reals[index & lb_config.real_mask], lb_outer_hash(hash));
 	if (verdict == LB_FORWARD)
 		stats_count_forward(p, index);
@@ -57,7 +62,7 @@ static __always_inline enum lb_verdict forward_plain(struct packet *p)
  * Plain TCP and UDP packets. Each family has a copy of all that follows, in which p->v6 is a
  * constant: 10 ns less.
  */
-static __always_inline enum lb_verdict decide_fast(struct packet *p)
+static TRACE_INLINE enum lb_verdict decide_fast(struct packet *p)
 {
 	struct ethhdr *eth = packet_at(p, 0);
 
@@ -124,16 +129,6 @@ static __always_inline enum lb_verdict decide_full(struct packet *p)
 	return verdict;
 }
 
-/* A function of its own, so that the fast path keeps its packet in registers. Returns the verdict,
- * and in the upper half where the packet leaves. */
-static __noinline __u64 decide_slow(struct xdp_md *ctx)
-{
-	struct packet p = {.ctx = ctx, .outer_ttl = LB_TTL};
-	enum lb_verdict verdict = decide_full(&p);
-
-	return verdict | (__u64)p.out_ifindex << 32;
-}
-
 static __always_inline int action_of(enum lb_verdict verdict)
 {
 	switch (verdict) {
@@ -147,6 +142,19 @@ static __always_inline int action_of(enum lb_verdict verdict)
 	}
 }
 
+/* A function of its own, so that the fast path keeps its packet in registers. Returns the verdict,
+ * and in the upper half where the packet leaves. */
+static __noinline __u64 decide_slow(struct xdp_md *ctx)
+{
+	struct packet p = {.ctx = ctx, .outer_ttl = LB_TTL};
+	enum lb_verdict verdict;
+
+	trace_begin(&p);
+	verdict = decide_full(&p);
+	trace_end(&p, verdict, action_of(verdict));
+	return verdict | (__u64)p.out_ifindex << 32;
+}
+
 SEC("xdp")
 int lb_xdp(struct xdp_md *ctx)
 {
@@ -154,14 +162,18 @@ int lb_xdp(struct xdp_md *ctx)
 			   .l2_length = sizeof(struct ethhdr),
 			   .l3_offset = sizeof(struct ethhdr),
 			   .outer_ttl = LB_TTL};
-	enum lb_verdict verdict = decide_fast(&p);
+	enum lb_verdict verdict;
 
+	trace_begin(&p);
+	verdict = decide_fast(&p);
 	if (unlikely(verdict == LB_SLOW ||
 		     (verdict == LB_TOO_BIG && packet_stage(LB_STAGE_TOO_BIG)))) {
 		__u64 decision = decide_slow(ctx);
 
 		verdict = (__u32)decision;
 		p.out_ifindex = decision >> 32;
+	} else {
+		trace_end(&p, verdict, action_of(verdict));
 	}
 	if (likely(verdict == LB_FORWARD)) {
 		if (p.out_ifindex == ctx->ingress_ifindex)

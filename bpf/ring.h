@@ -8,6 +8,7 @@
 #include "maps.h"
 #include "packet.h"
 #include "stats.h"
+#include "trace.h"
 #include "vip.h"
 
 static __always_inline enum lb_flow_event flow_event(const struct packet *p)
@@ -66,6 +67,7 @@ out:
 		refused[index] = 1;
 	if (record != LB_FLOW_NOT_RECORDED)
 		stats_count_record(record);
+	trace_record(record);
 	return real;
 }
 
@@ -137,6 +139,7 @@ static __always_inline __u32 ring_real(const struct lb_vip *vip, __u64 hash, con
 	__u32 word = *(volatile const __u16 *)&ring[index];
 	__u32 real = word & LB_RING_REAL_MASK;
 
+	trace_slot(hash, index, word);
 	if (unlikely(word & LB_RING_TRACK))
 		real = ring_tracked_real(*(volatile const __u64 *)&vip->flows, hash, index,
 					 real | named.number << 16,

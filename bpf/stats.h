@@ -6,6 +6,7 @@
 #include "config.h"
 #include "maps.h"
 #include "packet.h"
+#include "trace.h"
 
 static __always_inline __u32 stats_cpu(void)
 {
@@ -43,6 +44,7 @@ static __always_inline void stats_count_verdict(enum lb_verdict verdict)
 
 static __always_inline void stats_note(enum lb_note note)
 {
+	trace_note(note);
 	stats_count(note);
 }
 

@@ -134,6 +134,34 @@ Status HostAddresses::ChangeLocal(const IpPrefix& prefix, uint16_t type, uint16_
   return errno == ESRCH ? NotFound(what + ": not there") : ErrnoStatus(errno, what);
 }
 
+StatusOr<bool> HostAddresses::IsLocal(const IpAddress& address) {
+  const auto bytes = address.bytes();
+  Buffer buffer;
+  nlmsghdr* request = mnl_nlmsg_put_header(buffer.data());
+  request->nlmsg_type = RTM_GETROUTE;
+  request->nlmsg_flags = NLM_F_REQUEST;
+  request->nlmsg_seq = ++sequence_;
+  auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(request, sizeof(rtmsg)));
+  route->rtm_family = address.is_v4() ? AF_INET : AF_INET6;
+  route->rtm_dst_len = static_cast<uint8_t>(bytes.size() * 8);
+  mnl_attr_put(request, RTA_DST, bytes.size(), bytes.data());
+  if (mnl_socket_sendto(requests_.get(), request, request->nlmsg_len) < 0) {
+    return ErrnoStatus(errno, "ask for a route");
+  }
+  const auto look = [](const nlmsghdr* message, void* data) {
+    const auto* found = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
+    *static_cast<bool*>(data) = found->rtm_type == RTN_LOCAL;
+    return MNL_CB_OK;
+  };
+  bool local = false;
+  const ssize_t size = mnl_socket_recvfrom(requests_.get(), buffer.data(), buffer.size());
+  if (size < 0) return ErrnoStatus(errno, "ask for a route");
+  // An error is the answer that there is no route.
+  (void)mnl_cb_run(buffer.data(), static_cast<size_t>(size), sequence_,
+                   mnl_socket_get_portid(requests_.get()), look, &local);
+  return local;
+}
+
 Status HostAddresses::AddLocal(const IpPrefix& prefix) {
   return ChangeLocal(prefix, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
 }

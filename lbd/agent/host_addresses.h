@@ -38,6 +38,9 @@ class HostAddresses {
   Status AddLocal(const IpPrefix& prefix);
   Status RemoveLocal(const IpPrefix& prefix);
 
+  // Whether this host takes packets to `address` for its own.
+  StatusOr<bool> IsLocal(const IpAddress& address);
+
   // Readable when addresses may have changed; Drain() then takes the news.
   int event_fd() const;
   void Drain();

@@ -19,6 +19,7 @@
 
 #include "lbd/agent/agent.h"
 #include "lbd/agent/arguments.h"
+#include "lbd/agent/doctor.h"
 #include "lbd/agent/sysctl_check.h"
 #include "lbd/base/service_manager.h"
 
@@ -48,13 +49,15 @@ namespace {
 constexpr char kUsage[] =
     "The real server's side of lbd: puts VIPs on lo and unwraps the packets that load\n"
     "balancers send to this host.\n\n"
-    "  lbagent --interface eth0 --vip 192.0.2.10 --vip 2001:db8::10\n\n"
+    "  lbagent --interface eth0 --vip 192.0.2.10 --vip 2001:db8::10\n"
+    "  lbagent doctor --interface eth0 --vip 192.0.2.10      says what is wrong, changes "
+    "nothing\n\n"
     "With --server_id it also tells clients the id by which load balancers find this host, and on\n"
     "these clients, where they are yours, it repeats the id: lbagent --echo_server_ids\n\n"
     "Lists may be repeated flags or separated by commas. Runs until SIGTERM or SIGINT, then\n"
     "removes what it set up. After SIGHUP, SIGKILL or a crash all stays in place and works on;\n"
     "the next lbagent takes it over without a gap (an upgrade), and lbagent --detach removes it.\n"
-    "Exit codes: 0 removed or left as told; 1 failed; 2 wrong usage.";
+    "Exit codes: 0 removed or left as told; 1 failed, or the doctor found a fault; 2 wrong usage.";
 
 StatusOr<model::XdpMode> ParseMode(const std::string& text) {
   for (const auto mode :
@@ -166,6 +169,22 @@ Status Run(const Options& options) {
   return OkStatus();
 }
 
+// Prints what is found on this host; an error where something fails.
+Status Doctor(const Options& options) {
+  LB_ASSIGN_OR_RETURN(const RealFacts facts, ReadRealFacts(options));
+  int failed = 0;
+  for (const dataplane::Finding& finding : ExamineReal(facts)) {
+    const char* level = finding.level == dataplane::Level::kOk     ? "ok"
+                        : finding.level == dataplane::Level::kWarn ? "warn"
+                                                                   : "FAIL";
+    failed += finding.level == dataplane::Level::kFail;
+    std::cout << fmt::format("{:4}  {}: {}\n", level, finding.check, finding.message);
+    if (!finding.fix.empty()) std::cout << "      do: " << finding.fix << '\n';
+  }
+  if (failed == 0) return OkStatus();
+  return FailedPrecondition(fmt::format("{} check{} failed", failed, failed == 1 ? "" : "s"));
+}
+
 constexpr int kUsageError = 2;
 
 // Prints what went wrong, and returns the exit code.
@@ -190,7 +209,8 @@ int Main(int argc, char** argv) {
   google::InitGoogleLogging(argv[0]);
   libbpf_set_print(LogLibbpf);
 
-  if (count > 1) {
+  const bool doctor = count == 2 && std::string_view(arguments[1]) == "doctor";
+  if (count > 1 && !doctor) {
     std::cerr << "lbagent: unexpected argument \"" << arguments[1] << "\"; see lbagent --help\n";
     return kUsageError;
   }
@@ -200,7 +220,7 @@ int Main(int argc, char** argv) {
     Report(options.status());
     return kUsageError;
   }
-  return Report(Run(*options));
+  return Report(doctor ? Doctor(*options) : Run(*options));
 }
 
 }  // namespace

@@ -7,10 +7,7 @@
 #include <fstream>
 
 namespace lb::agent {
-namespace {
-
-// The value in force, which for these settings is the larger of "all" and the interface's own.
-int Value(const std::string& root, const std::string& interface, const char* name) {
+int SysctlInForce(const std::string& root, const std::string& interface, const char* name) {
   int largest = 0;
   for (const std::string& scope : {std::string("all"), interface}) {
     int value = 0;
@@ -20,25 +17,23 @@ int Value(const std::string& root, const std::string& interface, const char* nam
   return largest;
 }
 
-}  // namespace
-
 std::vector<std::string> CheckSysctls(const std::string& root, const std::string& interface) {
   std::vector<std::string> warnings;
-  if (Value(root, interface, "rp_filter") == 1) {
+  if (SysctlInForce(root, interface, "rp_filter") == 1) {
     warnings.push_back(
         fmt::format("rp_filter is strict on {0}: unwrapped packets are dropped where the route "
                     "back to the client "
                     "leaves by another interface; set net.ipv4.conf.{0}.rp_filter=2",
                     interface));
   }
-  if (Value(root, interface, "arp_ignore") == 0) {
+  if (SysctlInForce(root, interface, "arp_ignore") == 0) {
     warnings.push_back(
         fmt::format("arp_ignore is 0 on {0}: this host answers ARP requests for the VIPs and takes "
                     "them from the "
                     "load balancer; set net.ipv4.conf.{0}.arp_ignore=1",
                     interface));
   }
-  if (Value(root, interface, "arp_announce") < 2) {
+  if (SysctlInForce(root, interface, "arp_announce") < 2) {
     warnings.push_back(
         fmt::format("arp_announce is below 2 on {0}: this host's ARP requests may carry a VIP as "
                     "their source; set "

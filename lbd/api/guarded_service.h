@@ -28,12 +28,16 @@
   CALL(GetStatus)            \
   CALL(GetStats)             \
   CALL(ListFlows)            \
-  CALL(PurgeFlows)
+  CALL(PurgeFlows)           \
+  CALL(ExplainFlow)          \
+  CALL(ListVerdicts)         \
+  CALL(Doctor)
 
 // And every server stream.
 #define LB_STREAM_CALLS(CALL) \
   CALL(WatchEvents)           \
-  CALL(WatchStats)
+  CALL(WatchStats)            \
+  CALL(Capture)
 
 namespace lb::api {
 
@@ -43,8 +47,9 @@ class GuardedService final : public LoadBalancerService {
  public:
   // `peers` and `audit` outlive this.
   GuardedService(control::Controller& controller, std::string version, ConfigReader read_config,
-                 const Peers& peers, const AuditLog& audit)
-      : LoadBalancerService(controller, std::move(version), std::move(read_config)),
+                 Checks checks, const Peers& peers, const AuditLog& audit)
+      : LoadBalancerService(controller, std::move(version), std::move(read_config),
+                            std::move(checks)),
         peers_(peers),
         audit_(audit) {}
 

@@ -59,7 +59,8 @@ struct Server::Impl {
       : controller(control),
         peers(std::move(options.roles)),
         audit(std::move(log)),
-        service(controller, options.version, std::move(options.read_config), peers, audit) {}
+        service(controller, options.version, std::move(options.read_config),
+                std::move(options.checks), peers, audit) {}
 
   // Who is at the other end of a connection without TLS.
   Peer Identify(int fd, Transport transport) const {

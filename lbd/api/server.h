@@ -9,6 +9,7 @@
 #include "lbd/api/call_metrics.h"
 #include "lbd/api/config_reader.h"
 #include "lbd/api/peer.h"
+#include "lbd/api/service.h"
 #include "lbd/base/status.h"
 #include "lbd/control/controller.h"
 
@@ -29,7 +30,8 @@ struct ServerOptions {
   std::string audit_log;  // a file; empty: the log
   std::vector<Listener> listeners;
   std::optional<TlsOptions> tls;  // of listeners that are for TLS
-  CallMetrics* calls = nullptr;   // told of each call; outlives the server
+  LoadBalancerService::Checks checks = nullptr;
+  CallMetrics* calls = nullptr;  // told of each call; outlives the server
 };
 
 // The gRPC server: lb.v1.LoadBalancer, reflection and grpc.health.v1. Thread-safe.

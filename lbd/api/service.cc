@@ -11,6 +11,9 @@
 
 #include "lbd/api/change_call.h"
 #include "lbd/api/convert.h"
+#include "lbd/api/diagnose.h"
+#include "lbd/api/explain.h"
+#include "lbd/control/doctor.h"
 
 namespace lb::api {
 namespace {
@@ -55,8 +58,11 @@ dataplane::VipCounters CountersOf(const dataplane::Stats& stats, const model::Vi
 }  // namespace
 
 LoadBalancerService::LoadBalancerService(control::Controller& controller, std::string version,
-                                         ConfigReader read_config)
-    : controller_(controller), version_(std::move(version)), read_config_(std::move(read_config)) {}
+                                         ConfigReader read_config, Checks checks)
+    : controller_(controller),
+      version_(std::move(version)),
+      read_config_(std::move(read_config)),
+      checks_(std::move(checks)) {}
 
 grpc::Status LoadBalancerService::AddVip(grpc::ServerContext* context,
                                          const v1::AddVipRequest* request,
@@ -216,6 +222,41 @@ grpc::Status LoadBalancerService::PurgeFlows(grpc::ServerContext*,
     real = *address;
   }
   response->set_purged(controller_.PurgeFlows(*key, real));
+  return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::ExplainFlow(grpc::ServerContext*,
+                                              const v1::ExplainFlowRequest* request,
+                                              v1::ExplainFlowResponse* response) {
+  auto explained = api::ExplainFlow(controller_, *request);
+  if (!explained.ok()) return ToGrpc(explained.status());
+  *response = *std::move(explained);
+  return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::Capture(grpc::ServerContext* context,
+                                          const v1::CaptureRequest* request,
+                                          grpc::ServerWriter<v1::CaptureResponse>* writer) {
+  return ToGrpc(api::Capture(controller_, *request, [&](const v1::CaptureResponse& response) {
+    return !context->IsCancelled() && writer->Write(response);
+  }));
+}
+
+grpc::Status LoadBalancerService::ListVerdicts(grpc::ServerContext*, const v1::ListVerdictsRequest*,
+                                               v1::ListVerdictsResponse* response) {
+  *response = VerdictsToProto();
+  return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::Doctor(grpc::ServerContext*, const v1::DoctorRequest*,
+                                         v1::DoctorResponse* response) {
+  for (const dataplane::Finding& finding : control::Examine(controller_)) {
+    *response->add_findings() = ToProto(finding);
+  }
+  if (checks_ == nullptr) return grpc::Status::OK;
+  for (const dataplane::Finding& finding : checks_()) {
+    *response->add_findings() = ToProto(finding);
+  }
   return grpc::Status::OK;
 }
 

@@ -2,21 +2,27 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "lb/v1/load_balancer_service.grpc.pb.h"
 #include "lbd/api/config_reader.h"
 #include "lbd/api/watch.h"
 #include "lbd/control/controller.h"
+#include "lbd/dataplane/finding.h"
 
 namespace lb::api {
 
 // lb.v1.LoadBalancer over a Controller. Thread-safe: gRPC calls it from its own threads.
 class LoadBalancerService : public v1::LoadBalancer::Service {
  public:
-  // `controller` outlives this.
+  // What the doctor looks at besides the control thread and the kernel.
+  using Checks = std::function<std::vector<dataplane::Finding>()>;
+
+  // `controller` outlives this; `checks` may be null.
   LoadBalancerService(control::Controller& controller, std::string version,
-                      ConfigReader read_config);
+                      ConfigReader read_config, Checks checks);
 
   grpc::Status ApplyConfig(grpc::ServerContext* context, const v1::ApplyConfigRequest* request,
                            v1::ApplyConfigResponse* response) override;
@@ -66,6 +72,15 @@ class LoadBalancerService : public v1::LoadBalancer::Service {
     return watches_.Stats(*context, *request, *writer);
   }
 
+  grpc::Status ExplainFlow(grpc::ServerContext* context, const v1::ExplainFlowRequest* request,
+                           v1::ExplainFlowResponse* response) override;
+  grpc::Status Capture(grpc::ServerContext* context, const v1::CaptureRequest* request,
+                       grpc::ServerWriter<v1::CaptureResponse>* writer) override;
+  grpc::Status ListVerdicts(grpc::ServerContext* context, const v1::ListVerdictsRequest* request,
+                            v1::ListVerdictsResponse* response) override;
+  grpc::Status Doctor(grpc::ServerContext* context, const v1::DoctorRequest* request,
+                      v1::DoctorResponse* response) override;
+
  protected:
   // Who calls, for logs and the history.
   virtual std::string AuthorOf(const grpc::ServerContext& context) const = 0;
@@ -75,6 +90,7 @@ class LoadBalancerService : public v1::LoadBalancer::Service {
   Watches watches_{controller_};
   std::string version_;
   ConfigReader read_config_;  // may be null
+  Checks checks_;             // may be null
   std::chrono::steady_clock::time_point started_at_ = std::chrono::steady_clock::now();
 };
 

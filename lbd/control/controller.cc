@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "lbd/dataplane/capture.h"
 #include "lbd/model/diff.h"
 
 namespace lb::control {
@@ -204,8 +205,40 @@ DataplaneReport Controller::Report() {
     return DataplaneReport{.attachments = dataplane_->Attachments(),
                            .next_hops = dataplane_->NextHops(),
                            .map_bytes = dataplane_->MapBytes(),
-                           .warnings = dataplane_->Warnings()};
+                           .warnings = dataplane_->Warnings(),
+                           .pin_path = dataplane_->PinPath()};
   });
+}
+
+StatusOr<Explained> Controller::Explain(const dataplane::Frame& frame,
+                                        const std::optional<model::Change>& pending) {
+  return Call([&]() -> StatusOr<Explained> {
+    const auto now = snapshot();
+    Explained result{.config = now->config, .generation = now->generation};
+    std::optional<dataplane::Desired> desired;
+    if (pending) {
+      LB_ASSIGN_OR_RETURN(result.config, model::Apply(now->config, *pending));
+      result.generation = 0;
+      const auto at = std::chrono::steady_clock::now();
+      desired = DesiredNow(result.config, at);
+      DesiredNow(now->config, at);  // asks for the rings in force
+      rings_.Trim();
+    }
+    const auto& interfaces = result.config.settings.interfaces;
+    LB_ASSIGN_OR_RETURN(result.explanation,
+                        dataplane_->Explain(frame, interfaces.empty() ? "" : interfaces.front(),
+                                            desired ? &*desired : nullptr));
+    return result;
+  });
+}
+
+StatusOr<std::unique_ptr<dataplane::CaptureReader>> Controller::StartCapture(
+    const dataplane::CaptureFilter& filter) {
+  return Call([&] { return dataplane_->StartCapture(filter); });
+}
+
+void Controller::StopCapture() {
+  Call([&] { dataplane_->StopCapture(); });
 }
 
 bool Controller::Responds(std::chrono::milliseconds patience) {

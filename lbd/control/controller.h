@@ -51,6 +51,13 @@ struct DataplaneReport {
   std::vector<dataplane::NextHopResult> next_hops;
   std::map<std::string, uint64_t> map_bytes;  // by BPF map
   std::vector<std::string> warnings;
+  std::string pin_path;
+};
+
+struct Explained {
+  dataplane::Explanation explanation;
+  model::Config config;     // by which it is explained
+  uint64_t generation = 0;  // 0: it is not in force
 };
 
 // The single writer: one thread owns the state and the data plane, and makes one change after the
@@ -89,6 +96,13 @@ class Controller {
   void Ping();
   // What happens.
   events::EventHub& events() { return events_; }
+  // What would become of a frame, now or with `pending` in force. Changes nothing.
+  StatusOr<Explained> Explain(const dataplane::Frame& frame,
+                              const std::optional<model::Change>& pending);
+  // One capture at a time, until StopCapture(). The reader belongs to the caller's thread.
+  StatusOr<std::unique_ptr<dataplane::CaptureReader>> StartCapture(
+      const dataplane::CaptureFilter& filter);
+  void StopCapture();
   // Whether the control thread answers within `patience`.
   bool Responds(std::chrono::milliseconds patience);
 

@@ -29,6 +29,7 @@ void CollectConfig(const Snapshot& snapshot, Samples& samples) {
   if (snapshot.generation == 0) return;
   const std::chrono::duration<double> applied = snapshot.time.time_since_epoch();
   samples.Add(Metric::kApplied, {}, applied.count());
+  samples.Add(Metric::kUnconfirmed, {}, snapshot.confirm_by.has_value());
 }
 
 void CollectReport(const DataplaneReport& report, Samples& samples) {

@@ -17,6 +17,7 @@
 
 #include "lbd/dataplane/chain_slot.h"
 #include "lbd/dataplane/dispatcher_hook.h"
+#include "lbd/dataplane/explainer.h"
 #include "lbd/dataplane/grace_period.h"
 #include "lbd/dataplane/verdict.h"
 #include "lbd/dataplane/xdp_link.h"
@@ -366,6 +367,11 @@ Status BpfDataplane::Apply(const Desired& desired) {
     LOG(INFO) << "Packing the maps anew: " << Message(status);
   }
 
+  // Another program comes, over other tables than those that a capture would go on with.
+  if (capture_) {
+    *capture_->ended = true;
+    StopCapture();
+  }
   const uint32_t program_before = ProgramInForce();
   std::optional<Image> image = ImageInForce(program_before);
   if (image) image->Freeze();
@@ -434,6 +440,7 @@ void BpfDataplane::Refresh() {
   ReattachLost();
   const auto interfaces = FindInterfaces(desired_.settings);
   if (interfaces.ok()) OpenPorts(forwarder_->program(), *interfaces);
+  if (interfaces.ok() && capture_) OpenPorts(capture_->program.program(), *interfaces);
   // With a configured MAC nothing but a change of the interface matters, and that needs it to be
   // there.
   if (!interfaces.ok() && desired_.settings.next_hop_mac) return;
@@ -479,8 +486,8 @@ Stats BpfDataplane::ReadStats() const {
     stats.flow_table = forwarder_->ReadFlowTableStats();
     stats.program = forwarder_->program().ReadStats();
   }
-  stats.program.runs += program_before_.runs;
-  stats.program.run_nanos += program_before_.run_nanos;
+  stats.program += program_before_;
+  if (capture_) stats.program += capture_->program.program().ReadStats();
   for (const VerdictCounter& verdict : AllVerdicts()) {
     stats.verdicts.push_back(verdict);
     stats.verdicts.back().packets = packets[stats.verdicts.size() - 1];
@@ -500,6 +507,68 @@ std::vector<TrackedFlow> BpfDataplane::ListFlows(const model::VipKey& vip, size_
 
 uint64_t BpfDataplane::PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real) {
   return forwarder_ != nullptr ? forwarder_->PurgeFlows(vip, real) : 0;
+}
+
+StatusOr<Explanation> BpfDataplane::Explain(const Frame& frame, const std::string& interface,
+                                            const Desired* pending) {
+  const auto info = GetInterface(interface);
+  const uint32_t ifindex = info.ok() ? info->index : 0;
+  if (pending == nullptr) {
+    if (forwarder_ == nullptr) return FailedPrecondition("no configuration is in force");
+    return dataplane::Explain(*forwarder_, frame, ifindex);
+  }
+  LB_ASSIGN_OR_RETURN(const Interfaces interfaces, FindInterfaces(pending->settings));
+  const std::vector<NextHopResult> hops = ResolveAll(*pending, interfaces);
+  // The resolver goes on following what is in force.
+  if (const auto own = FindInterfaces(desired_.settings); own.ok())
+    (void)ResolveAll(desired_, *own);
+  Desired effective = *pending;
+  effective.settings = Effective(pending->settings, interfaces);
+  LB_ASSIGN_OR_RETURN(const auto scratch, Build(effective, hops, ImageInForce(ProgramInForce())));
+  return dataplane::Explain(*scratch, frame, ifindex);
+}
+
+Status BpfDataplane::SwitchTo(int program_fd) {
+  for (const auto& [name, hook] : hooks_) {
+    LB_RETURN_IF_ERROR(hook->Replace(program_fd));
+  }
+  return OkStatus();
+}
+
+StatusOr<std::unique_ptr<CaptureReader>> BpfDataplane::StartCapture(const CaptureFilter& filter) {
+  if (forwarder_ == nullptr) return FailedPrecondition("no configuration is in force");
+  if (capture_) return FailedPrecondition("another capture is running; there can be one at a time");
+  LB_ASSIGN_OR_RETURN(
+      TracingProgram program,
+      TracingProgram::Load(forwarder_->config(), forwarder_->maps(), forwarder_->prefix_maps(),
+                           filter, Forwarder::PriorityOf(desired_.settings)));
+  LB_ASSIGN_OR_RETURN(auto reader, CaptureReader::Create(program, forwarder_->maps()));
+  if (const auto interfaces = FindInterfaces(desired_.settings); interfaces.ok()) {
+    OpenPorts(program.program(), *interfaces);
+  }
+  // Whoever comes after us, even after a crash right now, can open it.
+  Status status = pins_.PinProgram(program.program());
+  if (status.ok()) status = SwitchTo(program.program().fd());
+  if (!status.ok()) {
+    (void)SwitchTo(forwarder_->program().fd());
+    pins_.KeepProgram(forwarder_->program().id());
+    return status;
+  }
+  capture_ = Capture{std::move(program), reader->ended_flag()};
+  LOG(INFO) << "A capture starts";
+  return reader;
+}
+
+void BpfDataplane::StopCapture() {
+  if (!capture_) return;
+  if (const Status status = SwitchTo(forwarder_->program().fd()); !status.ok()) {
+    LOG(ERROR) << "End of a capture: " << Message(status);
+    return;
+  }
+  pins_.KeepProgram(forwarder_->program().id());
+  program_before_ += capture_->program.program().ReadStats();
+  capture_.reset();
+  LOG(INFO) << "The capture ends";
 }
 
 std::map<std::string, uint64_t> BpfDataplane::MapBytes() const {

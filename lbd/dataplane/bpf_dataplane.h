@@ -10,6 +10,7 @@
 
 #include "lbd/base/status.h"
 #include "lbd/base/unique_fd.h"
+#include "lbd/dataplane/capture.h"
 #include "lbd/dataplane/dataplane.h"
 #include "lbd/dataplane/forwarder.h"
 #include "lbd/dataplane/interface.h"
@@ -39,7 +40,12 @@ class BpfDataplane : public Dataplane {
   Stats ReadStats() const override;
   std::vector<TrackedFlow> ListFlows(const model::VipKey& vip, size_t limit) const override;
   uint64_t PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real) override;
+  StatusOr<Explanation> Explain(const Frame& frame, const std::string& interface,
+                                const Desired* pending) override;
+  StatusOr<std::unique_ptr<CaptureReader>> StartCapture(const CaptureFilter& filter) override;
+  void StopCapture() override;
   std::map<std::string, uint64_t> MapBytes() const override;
+  std::string PinPath() const override { return pins_.path(); }
   std::vector<std::string> Warnings() const override;
 
  private:
@@ -76,6 +82,8 @@ class BpfDataplane : public Dataplane {
   void ReattachLost();
   // Brings attachments and next hops in line with what the kernel says now.
   void Refresh();
+  // Lets every link run this program.
+  Status SwitchTo(int program_fd);
   // Keeps the sweeps coming while there is something to sweep.
   void ScheduleSweep();
 
@@ -87,7 +95,12 @@ class BpfDataplane : public Dataplane {
   bool refresh_pending_ = false;          // the timer runs
   std::unique_ptr<Forwarder> forwarder_;  // null until the first Apply()
   std::map<std::string, std::unique_ptr<XdpHook>> hooks_;  // by interface
-  ProgramStats program_before_;                            // of the programs before this one
+  struct Capture {
+    TracingProgram program;
+    std::shared_ptr<std::atomic<bool>> ended;  // told to the reader
+  };
+  std::optional<Capture> capture_;  // its program runs in place of the forwarder's
+  ProgramStats program_before_;     // of the programs before this one
   Desired desired_;
   std::vector<NextHopResult> next_hops_;
 };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lbd/base/status.h"
+#include "lbd/dataplane/decision.h"
 #include "lbd/dataplane/next_hop.h"
 #include "lbd/model/config.h"
 #include "lbd/model/ring_builder.h"
@@ -133,6 +134,12 @@ struct FlowTableStats {
 struct ProgramStats {
   uint64_t runs = 0;
   uint64_t run_nanos = 0;
+
+  ProgramStats& operator+=(const ProgramStats& other) {
+    runs += other.runs;
+    run_nanos += other.run_nanos;
+    return *this;
+  }
 };
 
 struct Stats {
@@ -143,6 +150,9 @@ struct Stats {
   FlowTableStats flow_table;
   ProgramStats program;
 };
+
+class CaptureReader;
+struct CaptureFilter;
 
 // The forwarding plane. Owned by the control thread, not thread-safe.
 class Dataplane {
@@ -165,8 +175,17 @@ class Dataplane {
   // Forgets the tracked flows of a VIP, or of one of its reals: a slot that is changing hands is
   // final for them. Returns how many there were.
   virtual uint64_t PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real) = 0;
+  // What would become of `frame` now, or with `pending` in force; changes nothing. `interface`:
+  // where it comes in.
+  virtual StatusOr<Explanation> Explain(const Frame& frame, const std::string& interface,
+                                        const Desired* pending) = 0;
+  // Samples packets until StopCapture(). One capture at a time.
+  virtual StatusOr<std::unique_ptr<CaptureReader>> StartCapture(const CaptureFilter& filter) = 0;
+  virtual void StopCapture() = 0;
   // Bytes of kernel memory by BPF map.
   virtual std::map<std::string, uint64_t> MapBytes() const = 0;
+  // Where links and maps are pinned.
+  virtual std::string PinPath() const = 0;
   // What an operator should know, one sentence each.
   virtual std::vector<std::string> Warnings() const = 0;
 };

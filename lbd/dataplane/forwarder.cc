@@ -60,6 +60,11 @@ Forwarder::Forwarder(const model::Settings& settings, uint32_t features, const M
       real_regions_(sizes.reals),
       flow_regions_(sizes.flow_buckets) {}
 
+std::optional<uint32_t> Forwarder::PriorityOf(const model::Settings& settings) {
+  if (settings.attach != model::AttachMode::kDispatcher) return std::nullopt;
+  return settings.priority;
+}
+
 StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& settings,
                                                        uint32_t features, uint32_t attempt,
                                                        Clock clock) {
@@ -102,12 +107,9 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
   LB_ASSIGN_OR_RETURN(self->sources_map_,
                       PrefixMap::Create("lb_sources", sizeof(lb_source_key), sizeof(uint32_t),
                                         sizes.source_prefixes));
-  LB_ASSIGN_OR_RETURN(self->program_,
-                      Program::Load(EncodeConfig(settings, sizes, vip_hash_key, features),
-                                    self->maps(), self->prefix_maps(),
-                                    settings.attach == model::AttachMode::kDispatcher
-                                        ? std::optional(settings.priority)
-                                        : std::nullopt));
+  self->config_ = EncodeConfig(settings, sizes, vip_hash_key, features);
+  LB_ASSIGN_OR_RETURN(self->program_, Program::Load(self->config_, self->maps(),
+                                                    self->prefix_maps(), PriorityOf(settings)));
   self->vip_index_ =
       std::make_unique<VipIndex>(VipIndex::Tables{.vips = self->vips_map_.as<lb_vip>(),
                                                   .wide_vips = self->wide_vips_map_.as<lb_vip>(),

@@ -45,9 +45,13 @@ class Forwarder {
                                                      uint32_t features = 0, uint32_t attempt = 0,
                                                      Clock clock = MonotonicSeconds);
 
+  // Under a dispatcher of libxdp programs have a priority.
+  static std::optional<uint32_t> PriorityOf(const model::Settings& settings);
+
   const Program& program() const { return program_; }
   const model::Settings& settings() const { return settings_; }
   uint32_t features() const { return features_; }
+  const lb_config& config() const { return config_; }
   std::vector<const MappedArray*> maps() const;
   std::vector<const PrefixMap*> prefix_maps() const;
 
@@ -185,6 +189,7 @@ class Forwarder {
   model::Settings settings_;
   uint32_t features_;
   MapSizes sizes_;
+  lb_config config_{};  // the program's constants
   Clock clock_;
   MappedArray vips_map_, wide_vips_map_, port_rules_map_, ring_map_, ring_next_map_, refused_map_,
       flows_map_, reals_map_, hops_map_, id_configs_map_, server_ids_map_, counters_map_,

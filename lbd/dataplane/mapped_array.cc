@@ -2,6 +2,7 @@
 #include "lbd/dataplane/mapped_array.h"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 
@@ -70,6 +71,15 @@ StatusOr<MappedArray> MappedArray::Open(UniqueFd fd) {
   }
   array.name_ = info.name;
   LB_RETURN_IF_ERROR(array.Map(info.value_size));
+  return array;
+}
+
+StatusOr<MappedArray> MappedArray::OpenAgain() const {
+  MappedArray array;
+  array.name_ = name_;
+  array.fd_.reset(fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!array.fd_.valid()) return ErrnoStatus(errno, fmt::format("open BPF map {}", name_));
+  LB_RETURN_IF_ERROR(array.Map(bytes_));
   return array;
 }
 

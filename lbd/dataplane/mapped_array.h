@@ -23,6 +23,8 @@ class MappedArray {
   static StatusOr<MappedArray> Create(const std::string& name, size_t bytes);
   // A map that another program uses. NOT_FOUND where it is no such array.
   static StatusOr<MappedArray> Open(UniqueFd fd);
+  // Another mapping of the same map, for another owner.
+  StatusOr<MappedArray> OpenAgain() const;
 
   int fd() const { return fd_.get(); }
   const std::string& name() const { return name_; }

@@ -16,6 +16,7 @@
 
 #include "lb_slot.skel.h"
 #include "lb_xdp.skel.h"
+#include "lb_xdp_trace.skel.h"
 #include "lbd/base/unique_fd.h"
 
 namespace lb::dataplane {
@@ -144,13 +145,14 @@ std::vector<int> Program::map_fds() const {
 
 StatusOr<Program> Program::Load(const lb_config& config, std::span<const MappedArray* const> tables,
                                 std::span<const PrefixMap* const> prefix_maps,
-                                std::optional<uint32_t> priority) {
+                                std::optional<uint32_t> priority, Build build) {
   if (const int id = RegisterDirectPointers(); id < 0) {
     return ErrnoStatus(-id, "register the BPF program handler");
   }
 
   size_t elf_size = 0;
-  const void* elf = lb_xdp_bpf::elf_bytes(&elf_size);
+  const void* elf = build == Build::kForward ? lb_xdp_bpf::elf_bytes(&elf_size)
+                                             : lb_xdp_trace_bpf::elf_bytes(&elf_size);
   LIBBPF_OPTS(bpf_object_open_opts, open_opts, .object_name = "lb_xdp");
   Program program;
   program.object_.reset(bpf_object__open_mem(elf, elf_size, &open_opts));
@@ -213,6 +215,33 @@ Status Program::AddPort(int ifindex) const {
   const auto value = static_cast<uint32_t>(ifindex);
   if (bpf_map_update_elem(bpf_map__fd(ports), &value, &value, BPF_ANY) == 0) return OkStatus();
   return ErrnoStatus(errno, fmt::format("let frames out by interface {}", ifindex));
+}
+
+int Program::map_fd(const char* name) const {
+  return bpf_object__find_map_fd_by_name(object_.get(), name);
+}
+
+StatusOr<ProgramRun> Program::TestRun(std::span<const uint8_t> frame, uint32_t ifindex) const {
+  ProgramRun result{.out = std::vector<uint8_t>(frame.size() + 256)};
+  xdp_md context{};
+  context.data_end = frame.size();
+  context.ingress_ifindex = ifindex;
+  LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame.data(), .data_out = result.out.data(),
+              .data_size_in = static_cast<uint32_t>(frame.size()),
+              .data_size_out = static_cast<uint32_t>(result.out.size()), .ctx_in = &context,
+              .ctx_size_in = sizeof(context), .repeat = 1);
+  int error = bpf_prog_test_run_opts(fd_, &run);
+  if (error == -ENODEV || error == -EINVAL) {
+    run.ctx_in = nullptr;
+    run.ctx_size_in = 0;
+    error = bpf_prog_test_run_opts(fd_, &run);
+  }
+  if (error != 0) {
+    return ErrnoStatus(-error, fmt::format("run the program over {} bytes", frame.size()));
+  }
+  result.action = run.retval;
+  result.out.resize(run.data_size_out);
+  return result;
 }
 
 ProgramStats Program::ReadStats() const {

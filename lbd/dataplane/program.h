@@ -18,20 +18,38 @@ struct bpf_object;
 
 namespace lb::dataplane {
 
+// What a program made of a frame.
+struct ProgramRun {
+  uint32_t action = 0;  // XDP_*
+  std::vector<uint8_t> out;
+};
+
 // The balancer's XDP program, loaded into the kernel but attached to nothing. Thread-compatible.
 class Program {
  public:
+  enum class Build : uint8_t {
+    kForward,  // what forwards
+    kTrace,    // the same, and notes what it decides: bpf/trace.h
+  };
+
   // Loads the program over these maps (matched by name) with `config` as its constants. With a
   // priority it is an extension, which runs under a dispatcher of libxdp and nowhere else.
   static StatusOr<Program> Load(const lb_config& config, std::span<const MappedArray* const> tables,
                                 std::span<const PrefixMap* const> prefix_maps,
-                                std::optional<uint32_t> priority = std::nullopt);
+                                std::optional<uint32_t> priority = std::nullopt,
+                                Build build = Build::kForward);
+
+  // Runs it over a frame that comes in by `ifindex`, or by loopback where that has no XDP queue.
+  // Nothing is sent. The kernel wants 14 bytes at least.
+  StatusOr<ProgramRun> TestRun(std::span<const uint8_t> frame, uint32_t ifindex) const;
 
   // Lets frames that came in by another interface leave by this one. At most 64; an interface that
   // goes away is taken out by the kernel.
   Status AddPort(int ifindex) const;
 
   int fd() const { return fd_; }
+  // Of a map that is not a table; -1: there is no such map.
+  int map_fd(const char* name) const;
   uint32_t id() const { return id_; }
   // Of every map that it uses, the constants included.
   std::vector<int> map_fds() const;

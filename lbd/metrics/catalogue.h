@@ -18,6 +18,8 @@ enum class Type : uint8_t { kCounter, kGauge, kHistogram };
     "Generation of the configuration in force; grows with every change, 0 is none.")               \
   X(kApplied, "lbd_config_applied_timestamp_seconds", kGauge, "",                                  \
     "When the configuration in force was applied, Unix time.")                                     \
+  X(kUnconfirmed, "lbd_config_unconfirmed", kGauge, "",                                            \
+    "1: the configuration in force is taken back soon unless it is confirmed.")                    \
   X(kWarnings, "lbd_warnings", kGauge, "", "Sentences under warnings in lbctl status.")            \
   X(kVerdictPackets, "lbd_verdict_packets_total", kCounter, "verdict,action",                      \
     "Packets by verdict; every packet that the program sees has exactly one.")                     \

@@ -15,6 +15,7 @@
 
 #include "lb/abi.h"
 #include "lb_xdp.skel.h"
+#include "lbd/dataplane/capture.h"
 #include "lbd/dataplane/encode.h"
 #include "tests/bpf/balancer.h"
 
@@ -178,6 +179,20 @@ TEST(FeatureLoadTest, EveryCombinationLoads) {
     most = std::max(most, info.verified_insns);
   }
   std::printf("%zu combinations, at most %u instructions processed\n", combinations.size(), most);
+}
+
+// The build that explains, too: lbctl capture and flow explain load it over the same constants.
+TEST(FeatureLoadTest, EveryCombinationOfTheExplainingBuildLoads) {
+  Balancer balancer({}, LB_FEATURES);  // for its maps
+  for (const Combination combination : Combinations(kFeatures.size())) {
+    lb_config config = PlainConfig();
+    for (size_t i = 0; i < kFeatures.size(); ++i) {
+      if ((combination >> i & 1) != 0) kFeatures[i].enable(config);
+    }
+    const auto program = dataplane::TracingProgram::Load(config, balancer.forwarder().maps(),
+                                                         balancer.forwarder().prefix_maps(), {});
+    ASSERT_TRUE(program.ok()) << "with" << Names(combination) << ": " << Message(program.status());
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "lbd/dataplane/capture.h"
 #include "lbd/dataplane/dataplane.h"
 
 namespace lb::testing {
@@ -51,12 +52,26 @@ class FakeDataplane : public dataplane::Dataplane {
     purged_.emplace_back(vip, real);
     return 3;
   }
+  StatusOr<dataplane::Explanation> Explain(const dataplane::Frame& frame,
+                                           const std::string& /*interface*/,
+                                           const dataplane::Desired* /*pending*/) override {
+    dataplane::Explanation explained = explanation;
+    explained.decision.frame_length = frame.size();
+    return explained;
+  }
+  StatusOr<std::unique_ptr<dataplane::CaptureReader>> StartCapture(
+      const dataplane::CaptureFilter& /*filter*/) override {
+    return FailedPrecondition("nothing to capture");
+  }
+  void StopCapture() override {}
   std::map<std::string, uint64_t> MapBytes() const override { return {{"lb_ring", 4096}}; }
+  std::string PinPath() const override { return "/sys/fs/bpf/lbd"; }
   std::vector<std::string> Warnings() const override { return {"a warning"}; }
 
   // Answers; set before the control thread can ask.
   std::vector<dataplane::NextHopResult> next_hops;
   dataplane::Stats stats;
+  dataplane::Explanation explanation;
   std::vector<dataplane::TrackedFlow> flows;
 
  private:

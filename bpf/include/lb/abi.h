@@ -327,6 +327,85 @@ LB_ASSERT_SIZE(struct lb_source_key, 24);
 /* An array of so many elements in the program's BTF is its priority. */
 #define LB_PRIORITY_PLACE 0x7fed
 
+/*
+ * What the explaining build of the program (trace.h) tells about a packet. Indices are those of the
+ * tables; 0 = not reached or none.
+ */
+struct lb_trace {
+	__u64 hash;
+	__u32 vip;   /* index in lb_vips, + 1; with LB_TRACE_WIDE in lb_wide_vips */
+	__u32 slot;  /* index in lb_ring, + 1 */
+	__u32 real;  /* index in lb_reals, whose first entry is no real */
+	__u16 word;  /* lb_ring[slot] */
+	__u8 record; /* enum lb_flow_record */
+	__u8 note;   /* enum lb_note: what became of a server id; 0: not asked */
+};
+LB_ASSERT_SIZE(struct lb_trace, 24);
+#define LB_TRACE_WIDE (1U << 31)
+
+/* In the ring buffer lb_samples, followed by `captured` bytes of the frame. */
+struct lb_sample {
+	__u64 time; /* CLOCK_MONOTONIC, ns */
+	__u32 source[4];
+	__u32 destination[4];
+	__u32 ports;
+	__u32 frame_length; /* as it came, without a tunnel that ended here; of a reply as it goes
+			     */
+	__u32 captured;
+	__u32 ifindex;	   /* where it came from */
+	__u32 out_ifindex; /* where a forwarded packet leaves */
+	__u32 cpu;
+	__u32 ip_length;
+	__u8 verdict;
+	__u8 protocol;
+	__u8 tcp_flags;
+	__u8 outgoing; /* the frame is a reply of the load balancer's own */
+	struct lb_trace trace;
+};
+LB_ASSERT_SIZE(struct lb_sample, 96);
+
+#define LB_SAMPLE_FRAME_MAX 2048
+#define LB_SAMPLE_TICK_SHIFT 27 /* a tick is 2^27 ns: 134 ms */
+
+/* lb_filter: which packets to sample. An address matches where all bits of the mask agree. */
+struct lb_filter {
+	__u64 verdicts;	  /* a bit for each that is wanted */
+	__u32 every;	  /* one of so many packets is looked at; 0 or 1: all */
+	__u32 per_tick;	  /* at most so many samples per CPU and tick */
+	__u32 snap;	  /* at most so many bytes of each frame */
+	__u32 ports;	  /* source and destination port as they stand in the packet */
+	__u16 first_port; /* destination port from here .. */
+	__u16 last_port;  /* .. to here */
+	__u16 port_be;	  /* of either end; 0: any */
+	__u8 protocol;	  /* 0: any */
+	__u8 by_real;	  /* compare `real` */
+	__u8 by_ports;	  /* compare `ports` */
+	__u8 reserved[7];
+	__u32 source[4];
+	__u32 source_mask[4];
+	__u32 destination[4];
+	__u32 destination_mask[4];
+	__u32 prefix[4]; /* of either end */
+	__u32 prefix_mask[4];
+	__u32 real[4];
+};
+LB_ASSERT_SIZE(struct lb_filter, 152);
+
+/* lb_tracing: one per CPU. */
+struct lb_tracing {
+	__u64 tick;
+	__u32 left;	 /* samples in this tick */
+	__u32 countdown; /* to the next packet that is looked at */
+	__u64 limited;	 /* samples that the rate limit kept back */
+	__u64 lost;	 /* for which the ring buffer had no room */
+	__u32 l2_length; /* Ethernet header with tags */
+	__u32 l3_offset; /* of the IP packet, in the frame as it leaves */
+	__u8 l2[24];	 /* the frame's first bytes, as it came */
+	struct lb_sample sample;
+	__u8 frame[LB_SAMPLE_FRAME_MAX + 32];
+};
+LB_ASSERT_SIZE(struct lb_tracing, 2240);
+
 /* Constants of one loaded program; the verifier removes what they switch off. */
 struct lb_config {
 	__u32 vip_mask; /* entries of lb_vips - 1; likewise below */

@@ -119,6 +119,7 @@ TEST_F(MetricsTest, ARealServesWithSlotsAndANextHop) {
            R"(lbd_interface_attached{interface="eth0",mode="native"} 1)",
            R"(lbd_map_bytes{map="lb_ring"} 4096)",
            R"(lbd_config_generation 1)",
+           R"(lbd_config_unconfirmed 0)",
        }) {
     EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
   }

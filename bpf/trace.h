@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The explaining build of the program (-DLB_TRACE) notes what it decides about each packet and
+ * hands the packets that a filter wants to user space. lbd attaches it while somebody captures, and
+ * runs it over copies of the tables to explain a flow. In the build that forwards, all of this is
+ * empty.
+ */
+#ifndef LB_BPF_TRACE_H
+#define LB_BPF_TRACE_H
+
+#include "config.h"
+#include "maps.h"
+#include "packet.h"
+
+#ifdef LB_TRACE
+
+/* Stages need more stack here, which two of them in one function would exhaust. */
+#define TRACE_INLINE __noinline
+
+#define BPF_RB_NO_WAKEUP 1 /* user space comes by often enough: waking it costs the packet time */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 22);
+} lb_samples SEC(".maps");
+/* Written by user space before the program runs. */
+LB_TABLE(struct lb_filter, lb_filter);
+/* Per CPU. Written by the program. */
+LB_TABLE(struct lb_tracing, lb_tracing);
+
+static __always_inline struct lb_tracing *trace_state(void)
+{
+	struct lb_tracing *all = lb_table(lb_tracing);
+
+	return &all[bpf_get_smp_processor_id() & lb_config.cpu_mask];
+}
+
+static __always_inline void trace_begin(const struct packet *p)
+{
+	struct lb_tracing *state = trace_state();
+	void *frame = packet_at(p, 0);
+	void *end = packet_end(p);
+
+	__builtin_memset(&state->sample.trace, 0, sizeof(state->sample.trace));
+	if (frame + sizeof(state->l2) <= end)
+		__builtin_memcpy(state->l2, frame, sizeof(state->l2));
+	else if (frame + sizeof(struct ethhdr) <= end)
+		__builtin_memcpy(state->l2, frame, sizeof(struct ethhdr));
+}
+
+static __always_inline void trace_vip(const struct lb_vip *vip)
+{
+	/* By subtraction, for which the verifier wants numbers and not pointers. */
+	__u64 index = ((__u64)vip - (__u64)lb_table(lb_vips)) / sizeof(*vip);
+
+	if (index > lb_config.vip_mask)
+		index = (((__u64)vip - (__u64)lb_table(lb_wide_vips)) / sizeof(*vip)) |
+			LB_TRACE_WIDE;
+	trace_state()->sample.trace.vip = index + 1;
+}
+
+static __always_inline void trace_slot(__u64 hash, __u32 slot, __u32 word)
+{
+	struct lb_trace *trace = &trace_state()->sample.trace;
+
+	trace->hash = hash;
+	trace->slot = slot + 1;
+	trace->word = word;
+}
+
+static __always_inline void trace_record(enum lb_flow_record record)
+{
+	trace_state()->sample.trace.record = record;
+}
+
+static __always_inline void trace_note(enum lb_note note)
+{
+	trace_state()->sample.trace.note = note;
+}
+
+static __always_inline void trace_real(__u32 real)
+{
+	trace_state()->sample.trace.real = real;
+}
+
+static __always_inline int trace_differs(const __u32 *address, const __u32 *wanted,
+					 const __u32 *mask)
+{
+	return !!(((address[0] ^ wanted[0]) & mask[0]) | ((address[1] ^ wanted[1]) & mask[1]) |
+		  ((address[2] ^ wanted[2]) & mask[2]) | ((address[3] ^ wanted[3]) & mask[3]));
+}
+
+static __always_inline int trace_wants(const struct lb_filter *f, const struct lb_sample *s)
+{
+	static const __u32 whole[4] = {~0U, ~0U, ~0U, ~0U};
+	const struct lb_real *reals = lb_table(lb_reals);
+	__u32 real = s->trace.real, port = bpf_ntohs(s->ports >> 16);
+
+	if (!(f->verdicts >> (s->verdict & 63) & 1) ||
+	    (f->protocol && f->protocol != s->protocol) || (f->by_ports && s->ports != f->ports) ||
+	    port < f->first_port || port > f->last_port)
+		return 0;
+	if (f->port_be && f->port_be != (__u16)s->ports && f->port_be != s->ports >> 16)
+		return 0;
+	if (trace_differs(s->source, f->source, f->source_mask) ||
+	    trace_differs(s->destination, f->destination, f->destination_mask))
+		return 0;
+	if (trace_differs(s->source, f->prefix, f->prefix_mask) &&
+	    trace_differs(s->destination, f->prefix, f->prefix_mask))
+		return 0;
+	return !f->by_real ||
+	       (real && !trace_differs(reals[real & lb_config.real_mask].address, f->real, whole));
+}
+
+/* Whether this CPU may take one more sample in this tick. */
+static __always_inline int trace_within_rate(const struct lb_filter *f, struct lb_tracing *state,
+					     __u64 now)
+{
+	if (state->tick != now >> LB_SAMPLE_TICK_SHIFT) {
+		state->tick = now >> LB_SAMPLE_TICK_SHIFT;
+		state->left = f->per_tick;
+	}
+	if (!state->left) {
+		state->limited++;
+		return 0;
+	}
+	state->left--;
+	return 1;
+}
+
+/*
+ * The frame as it came. A forwarded one is put together from its Ethernet header of then and the IP
+ * packet of now, which is the inner one where a tunnel ended here; encap l2 has taken a hop off.
+ */
+static __always_inline __u32 trace_copy_frame(struct xdp_md *ctx, const struct lb_filter *f,
+					      struct lb_tracing *state)
+{
+	__u32 forwarded = state->sample.verdict == LB_FORWARD;
+	__u32 head = forwarded ? state->l2_length & 31 : 0;
+	__u32 skip = forwarded ? state->l3_offset & PACKET_MAX_OFFSET : 0;
+	__u32 length = bpf_xdp_get_buff_len(ctx) - skip;
+
+	state->sample.frame_length = length + head;
+	if (length > f->snap - head)
+		length = f->snap - head;
+	if (length - 1 >= LB_SAMPLE_FRAME_MAX)
+		return 0;
+	__builtin_memcpy(state->frame, state->l2, sizeof(state->l2));
+	if (bpf_xdp_load_bytes(ctx, skip, state->frame + head, length))
+		return 0;
+	return length + head;
+}
+
+/* Not inline: its stack would come on top of that of the stages. */
+static __noinline int trace_emit(struct xdp_md *ctx)
+{
+	const struct lb_filter *f = lb_table(lb_filter);
+	struct lb_tracing *state = trace_state();
+	struct lb_sample *s = &state->sample;
+	__u32 size;
+
+	s->time = bpf_ktime_get_ns();
+	if (!trace_wants(f, s) || !trace_within_rate(f, state, s->time))
+		return 0;
+	s->ifindex = ctx->ingress_ifindex;
+	s->cpu = bpf_get_smp_processor_id();
+	s->captured = trace_copy_frame(ctx, f, state);
+	size = sizeof(*s) + s->captured;
+	if (size > sizeof(*s) + sizeof(state->frame))
+		return 0;
+	if (bpf_ringbuf_output(&lb_samples, s, size, BPF_RB_NO_WAKEUP))
+		state->lost++;
+	return 0;
+}
+
+static __always_inline void trace_end(const struct packet *p, enum lb_verdict verdict, int action)
+{
+	const struct lb_filter *f = lb_table(lb_filter);
+	struct lb_tracing *state = trace_state();
+	struct lb_sample *s = &state->sample;
+	__u32 type_at = p->l2_length - sizeof(__be16);
+
+	if (f->every > 1) {
+		if (state->countdown) {
+			state->countdown--;
+			return;
+		}
+		state->countdown = f->every - 1;
+	}
+	__builtin_memcpy(s->source, p->source, sizeof(s->source));
+	__builtin_memcpy(s->destination, p->destination, sizeof(s->destination));
+	s->ports = p->ports;
+	s->out_ifindex = p->out_ifindex;
+	s->ip_length = p->ip_length;
+	s->verdict = verdict;
+	s->protocol = p->protocol;
+	s->tcp_flags = p->tcp_flags;
+	s->outgoing = verdict != LB_FORWARD && action == XDP_TX;
+	state->l2_length = p->l2_length;
+	state->l3_offset = p->l3_offset;
+	/* What came in a tunnel may be of the other family than the tunnel. */
+	if (verdict == LB_FORWARD && type_at <= sizeof(state->l2) - sizeof(__be16))
+		*(__be16 *)&state->l2[type_at] = bpf_htons(p->v6 ? ETH_P_IPV6 : ETH_P_IP);
+	trace_emit(p->ctx);
+}
+
+#else /* !LB_TRACE */
+
+#define TRACE_INLINE __always_inline
+
+#define trace_begin(p) ((void)0)
+#define trace_vip(vip) ((void)0)
+#define trace_slot(hash, slot, word) ((void)0)
+#define trace_real(real) ((void)0)
+#define trace_record(record) ((void)0)
+#define trace_note(note) ((void)0)
+#define trace_end(p, verdict, action) ((void)0)
+
+#endif
+
+#endif /* LB_BPF_TRACE_H */

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/agent/doctor.h"
+
+#include <fmt/format.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "lbd/agent/host_addresses.h"
+#include "lbd/agent/sysctl_check.h"
+#include "lbd/base/unique_fd.h"
+#include "lbd/dataplane/interface.h"
+#include "lbd/dataplane/pin_directory.h"
+#include "lbd/dataplane/xdp_link.h"
+
+namespace lb::agent {
+namespace {
+
+using dataplane::Finding;
+using dataplane::Level;
+
+constexpr const char* kSysctls = "/proc/sys/net/ipv4/conf";
+constexpr uint32_t kFull = 1500, kOuterV4 = 20, kOuterV6 = 40;
+
+bool IsHost(const IpPrefix& prefix) { return prefix.length() == (prefix.is_v4() ? 32 : 128); }
+
+bool IsTunnel(const char* name) {
+  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  if (ioctl(fd.get(), SIOCGIFHWADDR, &request) != 0) return false;
+  const int type = request.ifr_hwaddr.sa_family;
+  if (type != ARPHRD_TUNNEL && type != ARPHRD_TUNNEL6) return false;
+  return ioctl(fd.get(), SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0;
+}
+
+bool HasTunnelDevice() {
+  const std::unique_ptr<struct if_nameindex, void (*)(struct if_nameindex*)> all(
+      ::if_nameindex(), ::if_freenameindex);
+  for (const struct if_nameindex* at = all.get(); at != nullptr && at->if_name != nullptr; ++at) {
+    if (IsTunnel(at->if_name)) return true;
+  }
+  return false;
+}
+
+bool Unwraps(const std::string& pin_path, const std::string& interface) {
+  const auto link = dataplane::XdpLink::Open(pin_path + "/link_" + interface);
+  return link.ok() && link->program_id() != 0;
+}
+
+void ExamineInterface(const RealFacts& facts, const RealFacts::Interface& interface,
+                      std::vector<Finding>& out) {
+  const std::string& name = interface.name;
+  const auto add = [&](const char* check, Level level, std::string message, std::string fix) {
+    out.push_back({name + ": " + check, level, std::move(message), std::move(fix)});
+  };
+  const auto sysctl = [&](const char* key, int value) {
+    return fmt::format("sysctl -w net.ipv4.conf.{}.{}={}", name, key, value);
+  };
+  if (!interface.exists || !interface.up) {
+    add("link", Level::kFail, interface.exists ? "down" : "there is no such interface",
+        interface.exists ? fmt::format("ip link set {} up", name) : "ip link");
+    return;
+  }
+  if (interface.unwraps) {
+    add("decapsulation", Level::kOk, "lbagent's program is attached", "");
+  } else if (facts.tunnel_device) {
+    add("decapsulation", Level::kOk, "a tunnel device of the kernel is up", "");
+  } else {
+    add("decapsulation", Level::kFail, "nothing unwraps what load balancers send",
+        fmt::format("lbagent --interface {} --vip VIP", name));
+  }
+  const uint32_t v4_need = kFull + kOuterV4, v6_need = kFull + kOuterV6;
+  if (interface.mtu < v4_need) {
+    add("mtu", Level::kWarn,
+        fmt::format("{}: encapsulated full packets need {} (IPv6: {})", interface.mtu, v4_need,
+                    v6_need),
+        fmt::format("ip link set {} mtu {}, or announce less: ip route change default via GATEWAY "
+                    "advmss {}",
+                    name, v6_need, interface.mtu - kOuterV6 - 60));
+  } else {
+    add("mtu", Level::kOk, fmt::format("{}", interface.mtu), "");
+  }
+  if (std::ranges::none_of(facts.vips, [](const auto& vip) { return vip.prefix.is_v4(); })) return;
+  if (interface.rp_filter == 1) {
+    add("rp_filter", Level::kFail,
+        "strict: unwrapped packets are dropped where the way back to the client is another",
+        sysctl("rp_filter", 2));
+  } else {
+    add("rp_filter", Level::kOk, interface.rp_filter == 0 ? "off" : "loose", "");
+  }
+  if (interface.arp_ignore == 0) {
+    add("arp_ignore", Level::kFail,
+        "0: this host answers ARP requests for VIPs and takes them from the load balancer",
+        sysctl("arp_ignore", 1));
+  } else {
+    add("arp_ignore", Level::kOk, fmt::format("{}", interface.arp_ignore), "");
+  }
+  if (interface.arp_announce < 2) {
+    add("arp_announce", Level::kWarn, "below 2: ARP requests may carry a VIP as their source",
+        sysctl("arp_announce", 2));
+  } else {
+    add("arp_announce", Level::kOk, "2", "");
+  }
+}
+
+}  // namespace
+
+StatusOr<RealFacts> ReadRealFacts(const Options& options) {
+  RealFacts facts{.interfaces = {}, .tunnel_device = HasTunnelDevice(), .vips = {}};
+  LB_ASSIGN_OR_RETURN(HostAddresses addresses, HostAddresses::Create());
+  LB_ASSIGN_OR_RETURN(const auto all, addresses.List());
+  const int lo = static_cast<int>(if_nametoindex("lo"));
+  for (const IpPrefix& vip : options.vips) {
+    bool local = std::ranges::count(all, HostAddress{lo, vip.address()}) > 0;
+    if (!IsHost(vip)) {
+      LB_ASSIGN_OR_RETURN(local, addresses.IsLocal(vip.address()));
+    }
+    facts.vips.push_back({vip, local});
+  }
+  for (const std::string& name : options.interfaces) {
+    RealFacts::Interface interface { .name = name };
+    if (const auto info = dataplane::GetInterface(name); info.ok()) {
+      interface.exists = true;
+      interface.up = info->admin_up;
+      interface.mtu = info->mtu;
+    }
+    interface.unwraps = Unwraps(options.pin_path, name);
+    interface.rp_filter = SysctlInForce(kSysctls, name, "rp_filter");
+    interface.arp_ignore = SysctlInForce(kSysctls, name, "arp_ignore");
+    interface.arp_announce = SysctlInForce(kSysctls, name, "arp_announce");
+    facts.interfaces.push_back(std::move(interface));
+  }
+  return facts;
+}
+
+std::vector<Finding> ExamineReal(const RealFacts& facts) {
+  std::vector<Finding> out;
+  for (const RealFacts::Vip& vip : facts.vips) {
+    const bool host = IsHost(vip.prefix);
+    const std::string text = host ? vip.prefix.address().ToString() : vip.prefix.ToString();
+    if (vip.local) {
+      out.push_back({"vip " + text, Level::kOk, "on lo", ""});
+    } else {
+      out.push_back({"vip " + text, Level::kFail, "not on lo: its packets are not for this host",
+                     host ? fmt::format("ip addr add {} dev lo", vip.prefix.ToString())
+                          : fmt::format("ip route add local {} dev lo", text)});
+    }
+  }
+  for (const auto& interface : facts.interfaces) ExamineInterface(facts, interface, out);
+  return out;
+}
+
+}  // namespace lb::agent

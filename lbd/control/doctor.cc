@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/control/doctor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "lbd/dataplane/doctor.h"
+
+namespace lb::control {
+namespace {
+
+using dataplane::Finding;
+using dataplane::Level;
+
+void Append(std::vector<Finding>& to, std::vector<Finding> findings) {
+  std::ranges::move(findings, std::back_inserter(to));
+}
+
+void ExamineConfig(const Snapshot& snapshot, std::vector<Finding>& out) {
+  const model::Config& config = snapshot.config;
+  if (config.vips.empty()) {
+    out.push_back(
+        {"configuration", Level::kWarn, "there is no VIP", "lbctl vip add, or lbctl config apply"});
+    return;
+  }
+  if (config.settings.interfaces.empty()) {
+    out.push_back({"configuration", Level::kFail, "interfaces is empty: nothing is forwarded",
+                   "set interfaces in the document, and: lbctl config apply FILE"});
+  }
+  if (config.settings.has_default_hash_key()) {
+    out.push_back({"hash key", Level::kWarn, "the public one: clients can choose their real",
+                   "set hash_key to what this prints: openssl rand -hex 16"});
+  } else {
+    out.push_back({"hash key", Level::kOk, "your own", ""});
+  }
+  size_t serving = 0;
+  for (const dataplane::Service& service : snapshot.services) {
+    if (std::ranges::any_of(*service.ring, [](uint16_t real) { return real != 0; })) {
+      ++serving;
+      continue;
+    }
+    const std::string key = service.vip.key.ToString();
+    out.push_back({"vip", Level::kFail, key + " has no usable real: its packets are dropped",
+                   fmt::format("lbctl vip show {}; lbctl real activate or add", key)});
+  }
+  if (serving > 0)
+    out.push_back({"vip", Level::kOk, fmt::format("{} have usable reals", serving), ""});
+}
+
+void ExamineInterfaces(const Snapshot& snapshot, const DataplaneReport& report,
+                       const dataplane::HostFacts& host, std::vector<Finding>& out) {
+  for (const std::string& name : snapshot.config.settings.interfaces) {
+    const auto info = dataplane::GetInterface(name);
+    if (!info.ok()) {
+      out.push_back({name + ": link", Level::kFail, Message(info.status()), "ip link"});
+      continue;
+    }
+    const auto attachment =
+        std::ranges::find(report.attachments, name, &dataplane::Attachment::interface);
+    const uint32_t program = attachment == report.attachments.end() ? 0 : attachment->program_id;
+    Append(out, ExamineInterface(dataplane::ReadInterfaceFacts(*info, program), host,
+                                 snapshot.config.settings.xdp_mode,
+                                 snapshot.config.settings.interfaces.size()));
+  }
+}
+
+// The most bytes by which a packet to each real grows.
+std::map<IpAddress, int> Overheads(const Snapshot& snapshot) {
+  std::map<IpAddress, int> overheads;
+  for (const dataplane::Service& service : snapshot.services) {
+    for (const model::Real& real : service.vip.reals) {
+      int& most = overheads[real.address];
+      most = std::max(most, model::EncapOverhead(real.encap, real.address.is_v4()));
+    }
+  }
+  return overheads;
+}
+
+}  // namespace
+
+std::vector<Finding> Examine(Controller& controller) {
+  const auto snapshot = controller.snapshot();
+  const DataplaneReport report = controller.Report();
+  const dataplane::HostFacts host = dataplane::ReadHostFacts(report.pin_path);
+  std::vector<Finding> out = ExamineHost(host);
+  ExamineInterfaces(*snapshot, report, host, out);
+  Append(out, dataplane::ExamineNextHops(report.next_hops, Overheads(*snapshot)));
+  ExamineConfig(*snapshot, out);
+  return out;
+}
+
+}  // namespace lb::control

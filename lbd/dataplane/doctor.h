@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lbd/dataplane/driver_table.h"
+#include "lbd/dataplane/finding.h"
+#include "lbd/dataplane/interface.h"
+#include "lbd/dataplane/next_hop.h"
+#include "lbd/dataplane/nic.h"
+#include "lbd/model/config.h"
+
+// What is looked at is separate from what is made of it, so that tests can bring any host about.
+namespace lb::dataplane {
+
+struct HostFacts {
+  std::string kernel;   // release
+  int bpf_jit = 1;      // net.core.bpf_jit_enable; -1: not known
+  bool capable = true;  // CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON
+  bool bpffs = true;    // where pins are
+  std::string pin_path;
+  uint32_t cpus = 1;
+  bool clock_synchronised = true;
+  uint64_t disk_free_bytes = UINT64_MAX;  // where files are written
+  uint64_t memlock_bytes = UINT64_MAX;
+};
+HostFacts ReadHostFacts(const std::string& pin_path);
+std::vector<Finding> ExamineHost(const HostFacts& host);
+
+struct InterfaceFacts {
+  InterfaceInfo info;
+  Nic nic;
+  uint32_t own_program = 0;  // the id of ours; 0: not attached
+  uint32_t irq_cpus = 0;     // CPUs that its interrupts went to; 0: not known
+  int rp_filter = 0;         // in force; 1: strict
+  int numa_node = -1;
+  int numa_nodes = 1;  // of the host
+};
+InterfaceFacts ReadInterfaceFacts(const InterfaceInfo& info, uint32_t own_program);
+// `interfaces`: how many lbd has.
+std::vector<Finding> ExamineInterface(const InterfaceFacts& interface, const HostFacts& host,
+                                      model::XdpMode wanted, size_t interfaces = 1);
+
+// Whether full frames of clients (1500 bytes) fit on the way to each real, once encapsulated.
+// `overheads`: the bytes by which packets to each real grow.
+std::vector<Finding> ExamineNextHops(const std::vector<NextHopResult>& next_hops,
+                                     const std::map<IpAddress, int>& overheads);
+
+}  // namespace lb::dataplane

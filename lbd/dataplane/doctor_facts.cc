@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the facts come from.
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <sys/resource.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "lbd/dataplane/doctor.h"
+
+namespace lb::dataplane {
+namespace {
+
+template <typename T>
+T ReadFrom(const std::string& path, T otherwise) {
+  std::ifstream file(path);
+  T value{};
+  return file >> value ? value : otherwise;
+}
+
+bool IsCapable() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("CapEff:")) continue;
+    const uint64_t effective = std::stoull(line.substr(7), nullptr, 16);
+    const auto has = [&](int bit) { return (effective >> bit & 1) != 0; };
+    return has(CAP_SYS_ADMIN) || (has(CAP_NET_ADMIN) && has(CAP_BPF) && has(CAP_PERFMON));
+  }
+  return true;
+}
+
+// The CPUs that interrupts of the interface went to, by /proc/interrupts.
+uint32_t CountIrqCpus(const std::string& interface) {
+  std::ifstream file("/proc/interrupts");
+  std::set<size_t> cpus;
+  std::string line;
+  std::getline(file, line);
+  while (std::getline(file, line)) {
+    const size_t at = line.find(interface);
+    if (at == std::string::npos || std::isalnum(line[at - 1]) != 0) continue;
+    std::istringstream words(line.substr(line.find(':') + 1));
+    uint64_t count = 0;
+    for (size_t cpu = 0; words >> count; ++cpu) {
+      if (count > 0) cpus.insert(cpu);
+    }
+  }
+  return cpus.size();
+}
+
+// The value in force is the larger of "all" and the interface's own.
+int ReadRpFilter(const std::string& interface) {
+  const std::string root = "/proc/sys/net/ipv4/conf/";
+  return std::max(ReadFrom(root + "all/rp_filter", 0),
+                  ReadFrom(root + interface + "/rp_filter", 0));
+}
+
+int CountNumaNodes() {
+  int nodes = 0;
+  while (std::filesystem::exists("/sys/devices/system/node/node" + std::to_string(nodes))) ++nodes;
+  return nodes;
+}
+
+}  // namespace
+
+HostFacts ReadHostFacts(const std::string& pin_path) {
+  HostFacts host{.pin_path = pin_path};
+  utsname name{};
+  uname(&name);
+  host.kernel = name.release;
+  host.bpf_jit = ReadFrom("/proc/sys/net/core/bpf_jit_enable", -1);
+  host.capable = IsCapable();
+  struct statfs pins {};
+  host.bpffs = statfs(pin_path.c_str(), &pins) == 0 && pins.f_type == BPF_FS_MAGIC;
+  host.cpus = static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN));
+  timex time{};
+  host.clock_synchronised = adjtimex(&time) >= 0 && (time.status & STA_UNSYNC) == 0;
+  struct statvfs disk {};
+  if (statvfs("/var", &disk) == 0) host.disk_free_bytes = uint64_t{disk.f_bavail} * disk.f_frsize;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+    host.memlock_bytes = limit.rlim_cur;
+  }
+  return host;
+}
+
+InterfaceFacts ReadInterfaceFacts(const InterfaceInfo& info, uint32_t own_program) {
+  return {.info = info,
+          .nic = ReadNic(info.name),
+          .own_program = own_program,
+          .irq_cpus = CountIrqCpus(info.name),
+          .rp_filter = ReadRpFilter(info.name),
+          .numa_node = ReadFrom("/sys/class/net/" + info.name + "/device/numa_node", -1),
+          .numa_nodes = CountNumaNodes()};
+}
+
+}  // namespace lb::dataplane

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/dataplane/explainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+#include <set>
+
+#include "lbd/dataplane/capture.h"
+#include "lbd/dataplane/trace_decoder.h"
+#include "lbd/dataplane/verdict.h"
+
+namespace lb::dataplane {
+namespace {
+
+// Written by user space only: shared with the program in force.
+constexpr std::string_view kShared[] = {"lb_vips",      "lb_wide_vips",  "lb_port_rules",
+                                        "lb_ring",      "lb_ring_next",  "lb_reals",
+                                        "lb_next_hops", "lb_id_configs", "lb_server_ids"};
+// Only counted: one entry takes everything.
+constexpr std::string_view kCounters[] = {"lb_counters", "lb_connections"};
+
+struct Run {
+  ProgramRun result;
+  uint32_t verdict = LB_FORWARD;
+  std::vector<uint8_t> sample;  // of the explaining build
+};
+
+StatusOr<MappedArray> CopyOf(const MappedArray& table) {
+  LB_ASSIGN_OR_RETURN(MappedArray copy, MappedArray::Create(table.name(), table.size_bytes()));
+  std::ranges::copy(table.as<uint8_t>(), copy.as<uint8_t>().begin());
+  return copy;
+}
+
+// The verdict that was counted since `before`, which has all else that was counted before.
+uint32_t CountedVerdict(const MappedArray& before, const MappedArray& after) {
+  const auto was = before.as<uint64_t>();
+  const auto is = after.as<uint64_t>();
+  for (size_t i = 0; i < is.size(); ++i) {
+    const size_t verdict = i % LB_VERDICT_SLOTS;
+    if (is[i] != was[i] && verdict < LB_VERDICT_COUNT) return verdict;
+  }
+  return LB_FORWARD;  // which is not counted there
+}
+
+// Lets frames out wherever a next hop is.
+Status OpenPorts(const Forwarder& forwarder, const Program& program) {
+  std::set<uint32_t> interfaces;
+  for (const MappedArray* table : forwarder.maps()) {
+    if (table->name() != "lb_next_hops") continue;
+    for (const lb_next_hop& hop : table->as<lb_next_hop>()) {
+      if (hop.ifindex != 0) interfaces.insert(hop.ifindex);
+    }
+  }
+  for (const uint32_t interface : interfaces) {
+    LB_RETURN_IF_ERROR(program.AddPort(static_cast<int>(interface)));
+  }
+  return OkStatus();
+}
+
+// One run of `build` over what the forwarder's program would see.
+StatusOr<Run> RunOnce(const Forwarder& forwarder, Program::Build build, const Frame& frame,
+                      uint32_t ifindex) {
+  lb_config config = forwarder.config();
+  std::vector<MappedArray> copies;
+  copies.reserve(forwarder.maps().size() + 3);
+  std::vector<const MappedArray*> tables;
+  const MappedArray* verdicts = nullptr;
+  for (const MappedArray* table : forwarder.maps()) {
+    if (std::ranges::count(kShared, table->name()) > 0) {
+      tables.push_back(table);
+      continue;
+    }
+    auto copy = std::ranges::count(kCounters, table->name()) > 0
+                    ? MappedArray::Create(table->name(), sizeof(lb_counter))
+                    : CopyOf(*table);
+    if (!copy.ok()) return copy.status();
+    tables.push_back(&copies.emplace_back(*std::move(copy)));
+    if (table->name() == "lb_verdicts") verdicts = tables.back();
+  }
+  config.counter_mask = 0;
+  LB_ASSIGN_OR_RETURN(const MappedArray before, CopyOf(*verdicts));
+  if (build == Program::Build::kForward) {
+    LB_ASSIGN_OR_RETURN(const Program program,
+                        Program::Load(config, tables, forwarder.prefix_maps()));
+    LB_RETURN_IF_ERROR(OpenPorts(forwarder, program));
+    LB_ASSIGN_OR_RETURN(ProgramRun result, program.TestRun(frame, ifindex));
+    return Run{std::move(result), CountedVerdict(before, *verdicts), {}};
+  }
+  LB_ASSIGN_OR_RETURN(
+      const TracingProgram program,
+      TracingProgram::Load(config, tables, forwarder.prefix_maps(), CaptureFilter{}));
+  LB_RETURN_IF_ERROR(OpenPorts(forwarder, program.program()));
+  LB_ASSIGN_OR_RETURN(ProgramRun result, program.program().TestRun(frame, ifindex));
+  Run run{std::move(result), CountedVerdict(before, *verdicts), {}};
+  LB_RETURN_IF_ERROR(program.Drain(
+      [&](std::span<const uint8_t> sample) { run.sample.assign(sample.begin(), sample.end()); }));
+  return run;
+}
+
+uint32_t Tick() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  const uint64_t nanos = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+  return static_cast<uint32_t>(nanos >> LB_FLOW_TICK_SHIFT);
+}
+
+}  // namespace
+
+StatusOr<Explanation> Explain(const Forwarder& forwarder, const Frame& frame, uint32_t ifindex) {
+  LB_ASSIGN_OR_RETURN(Run run, RunOnce(forwarder, Program::Build::kForward, frame, ifindex));
+  LB_ASSIGN_OR_RETURN(const Run traced, RunOnce(forwarder, Program::Build::kTrace, frame, ifindex));
+  LB_ASSIGN_OR_RETURN(const TraceDecoder decoder, TraceDecoder::Create(forwarder.maps()));
+  auto decision = decoder.Decode(traced.sample);
+  if (!decision) return Internal("the explaining program left no sample");
+  if (traced.verdict != run.verdict || traced.result.action != run.result.action ||
+      traced.result.out != run.result.out || decision->verdict != VerdictOf(run.verdict).verdict) {
+    return Internal(fmt::format("the program decides {}, and explains {}: a mistake in lbd",
+                                VerdictOf(run.verdict).verdict, decision->verdict));
+  }
+  lb_sample sample{};
+  std::memcpy(&sample, traced.sample.data(), sizeof(sample));
+  return Explanation{.decision = *std::move(decision),
+                     .xdp_action = run.result.action,
+                     .known = decoder.KnownFlow(sample.trace, Tick()),
+                     .departure = decoder.DepartureTo(sample.trace.real),
+                     .out = std::move(run.result.out)};
+}
+
+}  // namespace lb::dataplane

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/dataplane/doctor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+namespace lb::dataplane {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+HostFacts GoodHost() {
+  return {.kernel = "6.1.0-18-amd64", .pin_path = "/sys/fs/bpf/lbd", .cpus = 4};
+}
+
+InterfaceFacts GoodInterface() {
+  return {.info = {.name = "eth0",
+                   .index = 2,
+                   .mac = {},
+                   .mtu = 1600,
+                   .admin_up = true,
+                   .running = true,
+                   .ethernet = true,
+                   .xdp_attached = XdpAttached::kNative,
+                   .xdp_program_id = 7},
+          .nic = {.driver = "mlx5_core",
+                  .features = {{"rx-lro", false}},
+                  .rx_queues = 4,
+                  .max_queues = 16,
+                  .rx_ring = 1024,
+                  .max_rx_ring = 8192},
+          .own_program = 7,
+          .irq_cpus = 4};
+}
+
+std::vector<Finding> Bad(std::vector<Finding> findings) {
+  std::erase_if(findings, [](const Finding& finding) { return finding.level == Level::kOk; });
+  return findings;
+}
+
+TEST(DoctorTest, AGoodHostIsFine) {
+  EXPECT_THAT(Bad(ExamineHost(GoodHost())), IsEmpty());
+  EXPECT_THAT(Bad(ExamineInterface(GoodInterface(), GoodHost(), model::XdpMode::kNative)),
+              IsEmpty());
+}
+
+struct HostCase {
+  const char* check;
+  Level level;
+  std::function<void(HostFacts&)> harm;
+};
+
+TEST(DoctorTest, EachFaultOfAHostIsFoundByItsName) {
+  const HostCase cases[] = {
+      {"kernel", Level::kFail, [](HostFacts& host) { host.kernel = "5.10.0-28-amd64"; }},
+      {"kernel", Level::kWarn, [](HostFacts& host) { host.kernel = "5.15.0"; }},
+      {"kernel", Level::kWarn, [](HostFacts& host) { host.kernel = "5.16.1"; }},
+      {"jit", Level::kFail, [](HostFacts& host) { host.bpf_jit = 0; }},
+      {"privileges", Level::kFail, [](HostFacts& host) { host.capable = false; }},
+      {"bpffs", Level::kFail, [](HostFacts& host) { host.bpffs = false; }},
+      {"clock", Level::kWarn, [](HostFacts& host) { host.clock_synchronised = false; }},
+      {"disk", Level::kWarn, [](HostFacts& host) { host.disk_free_bytes = 1 << 20; }},
+  };
+  for (const HostCase& test : cases) {
+    HostFacts host = GoodHost();
+    test.harm(host);
+    const auto bad = Bad(ExamineHost(host));
+    ASSERT_EQ(bad.size(), 1u) << test.check;
+    EXPECT_EQ(bad[0].check, test.check);
+    EXPECT_EQ(bad[0].level, test.level) << test.check;
+  }
+  HostFacts old = GoodHost();
+  old.kernel = "5.10.0";
+  old.memlock_bytes = 64 << 10;
+  EXPECT_EQ(Bad(ExamineHost(old)).size(), 2u);
+}
+
+struct InterfaceCase {
+  const char* check;
+  Level level;
+  const char* fix;
+  std::function<void(InterfaceFacts&)> harm;
+};
+
+TEST(DoctorTest, EachFaultOfAnInterfaceIsFoundWithItsFix) {
+  const InterfaceCase cases[] = {
+      {"eth0: link", Level::kFail, "ip link set eth0 up",
+       [](InterfaceFacts& eth0) { eth0.info.admin_up = false; }},
+      {"eth0: link", Level::kFail, "cable",
+       [](InterfaceFacts& eth0) { eth0.info.running = false; }},
+      {"eth0: program", Level::kFail, "lbctl status",
+       [](InterfaceFacts& eth0) { eth0.own_program = eth0.info.xdp_program_id = 0; }},
+      {"eth0: program", Level::kFail, "bpftool net show dev eth0",
+       [](InterfaceFacts& eth0) { eth0.info.xdp_program_id = 9; }},
+      {"eth0: xdp mode", Level::kWarn, "xdp_mode: native",
+       [](InterfaceFacts& eth0) { eth0.info.xdp_attached = XdpAttached::kGeneric; }},
+      {"eth0: xdp mode", Level::kWarn, "native XDP",
+       [](InterfaceFacts& eth0) {
+         eth0.nic.driver = "r8169";
+         eth0.info.xdp_attached = XdpAttached::kGeneric;
+       }},
+      {"eth0: offload", Level::kFail, "ethtool -K eth0 lro off",
+       [](InterfaceFacts& eth0) { eth0.nic.features["rx-lro"] = true; }},
+      {"eth0: offload", Level::kFail, "ethtool -K eth0 rx-gro-hw off",
+       [](InterfaceFacts& eth0) { eth0.nic.features["rx-gro-hw"] = true; }},
+      {"eth0: offload", Level::kWarn, "ethtool -K PEER tx off",
+       [](InterfaceFacts& eth0) {
+         eth0.nic.driver = "veth";
+         eth0.nic.features["tx-tcp-segmentation"] = true;
+       }},
+      {"eth0: queues", Level::kWarn, "ethtool -L eth0 combined 4",
+       [](InterfaceFacts& eth0) { eth0.nic.rx_queues = 1; }},
+      {"eth0: interrupts", Level::kWarn, "irqbalance",
+       [](InterfaceFacts& eth0) { eth0.irq_cpus = 1; }},
+      {"eth0: ring", Level::kWarn, "ethtool -G eth0 rx 4096",
+       [](InterfaceFacts& eth0) { eth0.nic.rx_ring = 256; }},
+  };
+  for (const InterfaceCase& test : cases) {
+    InterfaceFacts interface = GoodInterface();
+    test.harm(interface);
+    const auto bad = Bad(ExamineInterface(interface, GoodHost(), model::XdpMode::kNative));
+    ASSERT_EQ(bad.size(), 1u) << test.check << " " << test.fix;
+    EXPECT_EQ(bad[0].check, test.check);
+    EXPECT_EQ(bad[0].level, test.level) << test.check;
+    EXPECT_THAT(bad[0].fix, HasSubstr(test.fix)) << test.check;
+  }
+}
+
+TEST(DoctorTest, AStrictReversePathFilterMattersWithSeveralInterfaces) {
+  InterfaceFacts interface = GoodInterface();
+  interface.rp_filter = 1;
+  const auto examine = [&](size_t interfaces) {
+    return Bad(ExamineInterface(interface, GoodHost(), model::XdpMode::kNative, interfaces));
+  };
+  EXPECT_THAT(examine(1), IsEmpty());
+  const auto bad = examine(2);
+  ASSERT_EQ(bad.size(), 1u);
+  EXPECT_EQ(bad[0].check, "eth0: rp_filter");
+  EXPECT_EQ(bad[0].fix, "sysctl -w net.ipv4.conf.eth0.rp_filter=2");
+  interface.rp_filter = 2;
+  EXPECT_THAT(examine(2), IsEmpty());
+}
+
+TEST(DoctorTest, MtuHeadroomIsThatOfTheShortestWay) {
+  const auto hop = [](const char* real, uint32_t mtu) {
+    return NextHopResult{.real = IpAddress::Parse(real).value(),
+                         .hop = {.destination = {},
+                                 .source = {},
+                                 .ifindex = 2,
+                                 .interface = "eth0",
+                                 .mtu = mtu,
+                                 .via = {}},
+                         .problem = {}};
+  };
+  const std::map<IpAddress, int> overheads = {{IpAddress::Parse("10.0.0.1").value(), 20},
+                                              {IpAddress::Parse("10.0.0.2").value(), 0},
+                                              {IpAddress::Parse("fd00::1").value(), 40}};
+  EXPECT_THAT(Bad(ExamineNextHops({hop("10.0.0.1", 1520), hop("fd00::1", 1540)}, overheads)),
+              IsEmpty());
+  EXPECT_THAT(Bad(ExamineNextHops({hop("10.0.0.2", 1500)}, overheads)), IsEmpty());
+  const auto bad = Bad(ExamineNextHops({hop("10.0.0.1", 1500), hop("fd00::1", 1500)}, overheads));
+  ASSERT_EQ(bad.size(), 1u);
+  EXPECT_EQ(bad[0].check, "eth0: mtu headroom");
+  EXPECT_THAT(bad[0].message, HasSubstr("need 1540"));
+  EXPECT_THAT(bad[0].fix, HasSubstr("mtu 1540"));
+  EXPECT_THAT(bad[0].fix, HasSubstr("advmss 1420"));
+}
+
+TEST(DoctorTest, AnUnresolvedNextHopFails) {
+  const auto bad = Bad(ExamineNextHops(
+      {{.real = IpAddress::Parse("10.0.0.1").value(), .hop = {}, .problem = "no route"}}, {}));
+  ASSERT_EQ(bad.size(), 1u);
+  EXPECT_EQ(bad[0].message, "no route");
+  EXPECT_THAT(bad[0].fix, HasSubstr("ip route get 10.0.0.1"));
+}
+
+TEST(DriverTableTest, DriversAreSortedAndVersionsAreRead) {
+  EXPECT_TRUE(std::ranges::is_sorted(KnownDrivers(), {}, &DriverSupport::driver));
+  EXPECT_EQ(ParseKernelVersion("6.1.0-18-amd64"), (KernelVersion{6, 1}));
+  EXPECT_EQ(ParseKernelVersion("5.15"), (KernelVersion{5, 15}));
+  for (const char* bad : {"", "6", "x.y", "6."})
+    EXPECT_EQ(ParseKernelVersion(bad), KernelVersion{});
+  ASSERT_NE(FindDriver("veth"), nullptr);
+  EXPECT_EQ(FindDriver("nonesuch"), nullptr);
+}
+
+}  // namespace
+}  // namespace lb::dataplane
