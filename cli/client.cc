@@ -127,11 +127,12 @@ Status Client::Explain(int code, std::string message) const {
   return Status(static_cast<absl::StatusCode>(code), message);
 }
 
-Status Client::Watch(const v1::WatchEventsRequest& request,
-                     const std::function<bool(const v1::WatchEventsResponse&)>& visitor) {
+template <typename Response, typename Method, typename Request>
+Status Client::Stream(Method method, const Request& request,
+                      const std::function<bool(const Response&)>& visitor) {
   grpc::ClientContext context;
-  const auto reader = rpc_->stub->WatchEvents(&context, request);
-  v1::WatchEventsResponse response;
+  const auto reader = ((*rpc_->stub).*method)(&context, request);
+  Response response;
   while (reader->Read(&response)) {
     if (visitor(response)) continue;
     context.TryCancel();
@@ -202,6 +203,24 @@ StatusOr<v1::ListFlowsResponse> Client::Call(const v1::ListFlowsRequest& request
 }
 StatusOr<v1::PurgeFlowsResponse> Client::Call(const v1::PurgeFlowsRequest& request) {
   return Invoke<v1::PurgeFlowsResponse>(&Stub::PurgeFlows, request);
+}
+
+StatusOr<v1::ExplainFlowResponse> Client::Call(const v1::ExplainFlowRequest& request) {
+  return Invoke<v1::ExplainFlowResponse>(&Stub::ExplainFlow, request);
+}
+StatusOr<v1::DoctorResponse> Client::Call(const v1::DoctorRequest& request) {
+  return Invoke<v1::DoctorResponse>(&Stub::Doctor, request);
+}
+StatusOr<v1::ListVerdictsResponse> Client::Call(const v1::ListVerdictsRequest& request) {
+  return Invoke<v1::ListVerdictsResponse>(&Stub::ListVerdicts, request);
+}
+Status Client::Watch(const v1::WatchEventsRequest& request,
+                     const std::function<bool(const v1::WatchEventsResponse&)>& visitor) {
+  return Stream<v1::WatchEventsResponse>(&Stub::WatchEvents, request, visitor);
+}
+Status Client::Watch(const v1::CaptureRequest& request,
+                     const std::function<bool(const v1::CaptureResponse&)>& visitor) {
+  return Stream<v1::CaptureResponse>(&Stub::Capture, request, visitor);
 }
 
 }  // namespace lb::cli

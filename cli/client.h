@@ -51,15 +51,23 @@ class Client {
   StatusOr<v1::ListFlowsResponse> Call(const v1::ListFlowsRequest& request);
   StatusOr<v1::PurgeFlowsResponse> Call(const v1::PurgeFlowsRequest& request);
 
+  StatusOr<v1::ExplainFlowResponse> Call(const v1::ExplainFlowRequest& request);
+  StatusOr<v1::ListVerdictsResponse> Call(const v1::ListVerdictsRequest& request);
+  StatusOr<v1::DoctorResponse> Call(const v1::DoctorRequest& request);
   // Calls `visitor` with each message of the stream until it returns false; no time-out holds.
   Status Watch(const v1::WatchEventsRequest& request,
                const std::function<bool(const v1::WatchEventsResponse&)>& visitor);
+  Status Watch(const v1::CaptureRequest& request,
+               const std::function<bool(const v1::CaptureResponse&)>& visitor);
 
  private:
   struct Rpc;  // keeps gRPC's headers out of the commands
 
   template <typename Response, typename Request, typename Method>
   StatusOr<Response> Invoke(Method method, const Request& request);
+  template <typename Response, typename Method, typename Request>
+  Status Stream(Method method, const Request& request,
+                const std::function<bool(const Response&)>& visitor);
   // What a failed call says to the user; `code` and `message` are gRPC's.
   Status Explain(int code, std::string message) const;
 

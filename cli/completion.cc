@@ -97,6 +97,10 @@ std::vector<std::string> PositionalCandidates(const CommandNode& node, Completio
   if (!node.commands.empty()) {
     std::vector<std::string> names;
     for (const CommandNode& command : node.commands) names.push_back(command.name);
+    if (node.positionals.empty()) return names;
+    request.wanted = node.positionals.front();
+    const std::vector<std::string> values = source(request);
+    names.insert(names.end(), values.begin(), values.end());
     return names;
   }
   if (request.given.size() >= node.positionals.size()) return {};

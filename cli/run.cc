@@ -10,16 +10,24 @@
 #include <functional>
 #include <map>
 
+#include "cli/commands/capture.h"
 #include "cli/commands/config.h"
+#include "cli/commands/doctor.h"
 #include "cli/commands/drain.h"
 #include "cli/commands/events.h"
+#include "cli/commands/explain.h"
 #include "cli/commands/flow.h"
 #include "cli/commands/real.h"
 #include "cli/commands/stats.h"
 #include "cli/commands/status.h"
+#include "cli/commands/support_bundle.h"
+#include "cli/commands/top.h"
 #include "cli/commands/version.h"
 #include "cli/commands/vip.h"
 #include "cli/completion.h"
+#include "cli/examples.h"
+#include "cli/interrupt.h"
+#include "cli/man_page.h"
 #include "cli/objects.h"
 #include "lbd/base/ip_address.h"
 #include "lbd/base/ip_prefix.h"
@@ -32,6 +40,7 @@ namespace lb::cli {
 namespace {
 
 constexpr std::string_view kCompleteCommand = "__complete";
+constexpr std::string_view kManCommand = "__man";
 constexpr std::chrono::milliseconds kCompletionTimeout{1000};
 
 constexpr const char* kFooter = R"(
@@ -95,9 +104,11 @@ class CommandLine {
         ->capture_default_str()
         ->check(CLI::Range(0.001, 86400.0).description(""))
         ->type_name("SECONDS");
-    app_.add_option("-o,--output", format_, "Print tables for people, or JSON or YAML for scripts")
+    app_.add_option("-o,--output", format_,
+                    "Print tables (wide: with more columns), JSON or YAML for scripts, or of lists "
+                    "only the names")
         ->capture_default_str()
-        ->check(CLI::IsMember({"table", "json", "yaml"}))
+        ->check(CLI::IsMember({"table", "wide", "json", "yaml", "name"}))
         ->type_name("FORMAT");
     AddStatus();
     AddVip();
@@ -106,6 +117,10 @@ class CommandLine {
     AddConfig();
     AddImport();
     AddStats();
+    AddCapture();
+    AddDoctor();
+    AddTop();
+    AddSupportBundle();
     AddEvents();
     AddVersion();
     AddCompletion();
@@ -123,11 +138,20 @@ class CommandLine {
       return kUsage;
     }
     Client client(server_, std::chrono::milliseconds(std::llround(timeout_ * 1000)), tls_);
-    static const std::map<std::string, Format> kFormats = {
-        {"table", Format::kTable}, {"json", Format::kJson}, {"yaml", Format::kYaml}};
-    const Status status = action_({client, io, kFormats.at(format_)});
+    const Format format = format_ == "json"   ? Format::kJson
+                          : format_ == "yaml" ? Format::kYaml
+                                              : Format::kTable;
+    const Session session{client, io, format, format_ == "wide", format_ == "name"};
+    const Status status = watch_ ? Watch(session) : action_(session);
     if (!status.ok()) io.err << "lbctl: " << Message(status) << '\n';
     return ToExitCode(status);
+  }
+
+  int PrintManPage(const Io& io) const {
+    std::vector<ManSection> commands;
+    CollectManSections(app_, "lbctl", commands);
+    io.out << cli::ManPage(kVersion, "controls lbd, the XDP load balancer", app_.help(), commands);
+    return kDone;
   }
 
   int Complete(const std::vector<std::string>& words, const Io& io) const {
@@ -143,10 +167,53 @@ class CommandLine {
  private:
   using Action = std::function<Status(const Session&)>;
 
+  // The action again and again, on a page of its own each time, until Ctrl-C.
+  Status Watch(const Session& session) {
+    Interrupt interrupt;
+    while (true) {
+      if (session.io.terminal) session.io.out << "\033[H\033[2J";
+      LB_RETURN_IF_ERROR(action_(session));
+      session.io.out << std::flush;
+      if (!session.io.out ||
+          !interrupt.Sleep(std::chrono::milliseconds(std::llround(*watch_ * 1000)))) {
+        return OkStatus();
+      }
+    }
+  }
+
+  void AddWatch(CLI::App& command) {
+    command.add_option("--watch", watch_, "Show it again every so many seconds; alone: 2")
+        ->expected(0, 1)
+        ->default_str("2")
+        ->check(CLI::Range(0.1, 3600.0).description(""))
+        ->type_name("[SECONDS]");
+  }
+
+  static void CollectManSections(const CLI::App& app, const std::string& path,
+                                 std::vector<ManSection>& sections) {
+    for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
+      if (child->get_name().empty()) continue;  // an option group
+      const std::string name = path + " " + child->get_name();
+      const bool leaf =
+          child->get_subcommands([](const CLI::App* sub) { return !sub->get_name().empty(); })
+              .empty();
+      if (leaf || child->get_require_subcommand_min() == 0) {
+        sections.push_back({name, child->get_description(), child->help()});
+      }
+      CollectManSections(*child, name, sections);
+    }
+  }
+
+  static std::string FooterOf(const CLI::App& parent, const char* name) {
+    const std::string path = parent.get_parent() == nullptr ? name : parent.get_name() + " " + name;
+    const std::string examples = ExamplesOf(path);
+    return (examples.empty() ? "" : "\nExamples:\n" + examples) + kCommandFooter;
+  }
+
   CLI::App& AddCommand(CLI::App& parent, const char* name, const char* description,
                        const Action& action) {
     CLI::App* command = parent.add_subcommand(name, description);
-    command->footer(kCommandFooter);
+    command->footer(FooterOf(parent, name));
     command->callback([this, action] { action_ = action; });
     return *command;
   }
@@ -167,7 +234,8 @@ class CommandLine {
   }
 
   void AddStatus() {
-    AddCommand(app_, "status", "Show the state of lbd and what is wrong with it", ShowStatus);
+    AddWatch(
+        AddCommand(app_, "status", "Show the state of lbd and what is wrong with it", ShowStatus));
   }
 
   CLI::Option* AddVipPosition(CLI::App& command, std::string& vip) {
@@ -194,10 +262,11 @@ class CommandLine {
                                   [&vip](const Session& s) { return cli::DeleteVip(s, vip); });
     AddVipPosition(remove, vip.vip);
     remove.add_flag("--if-exists", vip.if_exists, "Succeed when it does not exist");
-    AddCommand(noun, "list", "List all VIPs", cli::ListVips);
+    AddWatch(AddCommand(noun, "list", "List all VIPs", cli::ListVips));
     CLI::App& show = AddCommand(noun, "show", "Show one VIP and its reals",
                                 [&vip](const Session& s) { return cli::ShowVip(s, vip); });
     AddVipPosition(show, vip.vip);
+    AddWatch(show);
   }
 
   void AddVipOptions(CLI::App& command, const std::string& about_reals) {
@@ -299,6 +368,7 @@ class CommandLine {
     CLI::App& list = AddCommand(noun, "list", "List the reals of one VIP or of all",
                                 [&real](const Session& s) { return cli::ListReals(s, real); });
     AddVipPosition(list, real.vip)->required(false);
+    AddWatch(list);
   }
 
   void AddDrain(CLI::App& noun) {
@@ -360,9 +430,10 @@ class CommandLine {
         ->type_name("ENCAP");
   }
 
-  static void AddNumber(CLI::App& command, const char* name, std::optional<uint32_t>& value,
-                        uint32_t min, uint32_t max, const char* unit, const char* description) {
-    command.add_option(name, value, description)
+  static CLI::Option* AddNumber(CLI::App& command, const char* name, std::optional<uint32_t>& value,
+                                uint32_t min, uint32_t max, const char* unit,
+                                const char* description) {
+    return command.add_option(name, value, description)
         ->check(CLI::Range(min, max).description(fmt::format("{}..{}", min, max)))
         ->type_name(unit);
   }
@@ -381,6 +452,91 @@ class CommandLine {
     purge.add_option("--real", flow.real, "Only those of this real")
         ->check(Check(IpAddress::Parse))
         ->type_name("ADDRESS");
+    AddExplain(noun);
+  }
+
+  void AddExplain(CLI::App& noun) {
+    ExplainArguments& explain = explain_;
+    CLI::App& command = AddCommand(
+        noun, "explain", "Show what becomes of a packet, and why; leaves no trace in counters",
+        [&explain](const Session& s) { return cli::ExplainFlow(s, explain); });
+    command.add_option("SOURCE", explain.source, "Such as 198.51.100.7:40000")->type_name("");
+    command
+        .add_option("DESTINATION", explain.destination,
+                    "Such as 203.0.113.10:443/tcp; also /udp, /icmp")
+        ->type_name("");
+    command.add_option("--flags", explain.flags, "TCP flags: syn,ack,fin,rst,psh,urg; default syn")
+        ->delimiter(',')
+        ->take_all()
+        ->expected(1)
+        ->type_name("FLAGS");
+    AddNumber(command, "--length", explain.length, 20, 3000, "BYTES",
+              "Of the IP packet; default without payload");
+    command
+        .add_option("--frame", explain.frame,
+                    "A whole Ethernet frame in hex, in place of the addresses")
+        ->type_name("HEX");
+    command
+        .add_option("--pending", explain.pending,
+                    "Explain by this configuration document, which is not applied")
+        ->type_name("FILE");
+    CLI::Option* live = command.add_flag(
+        "--live", explain.live, "Wait for real packets of the flow, and show what became of them");
+    AddNumber(command, "--count", explain.count, 1, 100'000, "N", "Packets to wait for; default 1")
+        ->needs(live);
+    AddNumber(command, "--seconds", explain.seconds, 1, 3600, "SECONDS",
+              "To wait for them; default 60")
+        ->needs(live);
+  }
+
+  void AddTop() {
+    TopArguments& top = top_;
+    CLI::App& command = AddCommand(app_, "top", "Watch VIPs, reals and verdicts, full screen",
+                                   [&top](const Session& s) { return cli::Top(s, top); });
+    command.add_flag("--once", top.once, "Print one page, for scripts");
+    command.add_option("--interval", top.interval, "Seconds between two looks; default 1")
+        ->check(CLI::Range(0.1, 3600.0).description(""))
+        ->type_name("SECONDS");
+  }
+
+  void AddDoctor() {
+    DoctorArguments& doctor = doctor_;
+    CLI::App& command = AddCommand(
+        app_, "doctor", "Look for what stands between packets and reals, and say how to fix it",
+        [&doctor](const Session& s) { return cli::Doctor(s, doctor); });
+    command.add_flag("--all", doctor.all, "Also show what is well");
+  }
+
+  void AddCapture() {
+    CaptureArguments& capture = capture_;
+    CLI::App& command =
+        AddCommand(app_, "capture", "Show or save packets with the decisions about them",
+                   [&capture](const Session& s) { return cli::Capture(s, capture); });
+    command
+        .add_option("-w,--write", capture.file,
+                    "Save as pcapng for Wireshark and tcpdump; - is the standard output")
+        ->type_name("FILE");
+    command.add_option("--vip", capture.vip, "Only packets for this VIP")
+        ->check(Check(ParseVip))
+        ->type_name("VIP");
+    command.add_option("--real", capture.real, "Only packets that go to this real")
+        ->check(Check(IpAddress::Parse))
+        ->type_name("ADDRESS");
+    command.add_option("--verdict", capture.verdicts, "Only these verdicts; once for each")
+        ->take_all()
+        ->expected(1)
+        ->type_name("VERDICT");
+    command.add_option("--prefix", capture.prefix, "Source or destination, as 198.51.100.0/24")
+        ->type_name("PREFIX");
+    AddNumber(command, "--port", capture.port, 1, 65535, "PORT", "Source or destination port");
+    AddNumber(command, "--every", capture.every, 1, UINT32_MAX, "N",
+              "Look at one of N packets; default all");
+    AddNumber(command, "--rate", capture.rate, 1, 100'000, "N", "At most N a second; default 1000");
+    AddNumber(command, "--snap", capture.snap, 64, 2048, "BYTES",
+              "Of each frame at most; default 2048");
+    AddNumber(command, "-c,--count", capture.count, 1, UINT32_MAX, "N", "End after N packets");
+    AddNumber(command, "--seconds", capture.seconds, 1, 3600, "SECONDS",
+              "End after so long; default 60");
   }
 
   void AddConfig() {
@@ -467,9 +623,17 @@ class CommandLine {
   void AddStats() {
     StatsArguments& stats = stats_;
     CLI::App& command = AddCommand(app_, "stats", "Show the counters since the program was loaded",
-                                   [&stats](const Session& s) { return ShowStats(s, stats); });
+                                   [&stats](const Session& s) {
+                                     return stats.drops ? ShowDrops(s, stats) : ShowStats(s, stats);
+                                   });
     AddVipPosition(command, stats.vip)->required(false);
     command.add_flag("--all", stats.all, "Also show verdicts that no packet got");
+    AddWatch(command);
+    CLI::App& drops = *command.add_subcommand(
+        "drops", "Explain each verdict that dropped packets: its usual cause, and what to do");
+    drops.footer(FooterOf(command, "drops"));
+    drops.add_flag("--all", stats.all, "Explain every verdict");
+    drops.callback([&stats] { stats.drops = true; });
   }
 
   void AddEvents() {
@@ -486,6 +650,14 @@ class CommandLine {
         ->expected(1)
         ->check(CLI::IsMember(config::ShortNames(*v1::EventKind_descriptor())))
         ->type_name("KIND");
+  }
+
+  void AddSupportBundle() {
+    CLI::App& command =
+        AddCommand(app_, "support-bundle",
+                   "Write what a developer asks for first to a tar.gz, without secrets",
+                   [this](const Session& s) { return cli::SupportBundle(s, bundle_); });
+    command.add_option("FILE", bundle_, "Such as lbd.tar.gz")->required()->type_name("");
   }
 
   void AddVersion() {
@@ -586,10 +758,14 @@ class CommandLine {
                                                   : kDefaultServer,
                   kCompletionTimeout);
     std::vector<std::string> words;
-    if (request.wanted == "VIP") {
+    if (request.wanted == "VIP" || request.wanted == "--vip") {
       const auto vips = client.Call(v1::ListVipsRequest());
       if (!vips.ok()) return {};
       for (const v1::Vip& vip : vips->vips()) words.push_back(ToText(KeyOf(vip)));
+    } else if (request.wanted == "--verdict") {
+      const auto verdicts = client.Call(v1::ListVerdictsRequest());
+      if (!verdicts.ok()) return {};
+      for (const v1::VerdictHelp& row : verdicts->verdicts()) words.push_back(row.verdict());
     } else if (request.wanted == "ADDRESS" || request.wanted == "--real") {
       if (request.given.empty()) return {};
       const auto vip = ParseVip(request.given.front());
@@ -611,6 +787,12 @@ class CommandLine {
   std::string shell_;
   VipArguments vip_;
   RealArguments real_;
+  ExplainArguments explain_;
+  CaptureArguments capture_;
+  DoctorArguments doctor_;
+  TopArguments top_;
+  std::string bundle_;
+  std::optional<double> watch_;
   DrainArguments drain_;
   FlowArguments flow_;
   ConfigArguments config_;
@@ -651,6 +833,7 @@ int Run(int argc, const char* const* argv, const Io& io) {
   if (argc > 1 && argv[1] == kCompleteCommand) {
     return command_line.Complete({argv + 2, argv + argc}, io);
   }
+  if (argc == 2 && argv[1] == kManCommand) return command_line.PrintManPage(io);
   return command_line.Run(argc, argv, io);
 }
 

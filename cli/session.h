@@ -25,6 +25,8 @@ struct Session {
   Client& client;
   const Io& io;
   Format format = Format::kTable;
+  bool wide = false;   // tables with more columns
+  bool names = false;  // of lists, only what the next command takes
 
   // Prints `message` or `value` for scripts and returns true, unless a table is wanted.
   bool PrintForScript(const google::protobuf::Message& message) const;

@@ -3,46 +3,17 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "cli/commands/change_result.h"
 #include "cli/import.h"
+#include "cli/input.h"
 #include "lbd/config/document.h"
 #include "lbd/config/document_writer.h"
 #include "lbd/config/file_source.h"
 #include "lbd/config/json_schema.h"
 
 namespace lb::cli {
-namespace {
-
-// At most one byte more than a document may have, so that the reader can refuse it.
-std::string ReadStream(std::istream& in) {
-  std::string text;
-  std::string block(1 << 16, '\0');
-  while (in && text.size() <= config::kMaxDocumentBytes) {
-    in.read(block.data(), static_cast<std::streamsize>(block.size()));
-    text.append(block, 0, static_cast<size_t>(in.gcount()));
-  }
-  return text;
-}
-
-StatusOr<std::string> ReadInput(const std::string& file, const Io& io) {
-  if (file == "-") return ReadStream(io.in);
-  errno = 0;
-  std::ifstream in(file, std::ios::binary);
-  std::string text;
-  if (in) text = ReadStream(in);
-  if (in.bad() || !in.is_open()) {
-    return Internal(fmt::format("cannot read {}: {}", file,
-                                std::generic_category().message(errno != 0 ? errno : EIO)));
-  }
-  return text;
-}
-
-}  // namespace
 
 Status ApplyConfig(const Session& session, const ConfigArguments& arguments) {
   LB_ASSIGN_OR_RETURN(const std::string text, ReadInput(arguments.file, session.io));

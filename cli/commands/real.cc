@@ -122,8 +122,16 @@ Status ListReals(const Session& session, const RealArguments& arguments) {
     LB_RETURN_IF_ERROR(response.status());
     vips.emplace_back(ToText(key), *std::move(response));
   }
+  if (session.names) {
+    for (const auto& [vip, reals] : vips) {
+      for (const v1::RealStatus& real : reals.reals()) {
+        session.io.out << vip << ' ' << real.real().address() << '\n';
+      }
+    }
+    return OkStatus();
+  }
   if (session.format == Format::kTable) {
-    session.io.out << RealTable(vips, /*with_vip=*/true).ToString(session.io.colour);
+    session.io.out << RealTable(vips, /*with_vip=*/true, session.wide).ToString(session.io.colour);
     return OkStatus();
   }
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
@@ -139,7 +147,7 @@ Status ListReals(const Session& session, const RealArguments& arguments) {
 }
 
 Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>& vips,
-                bool with_vip) {
+                bool with_vip, bool wide) {
   std::vector<Column> columns = {{"ADDRESS"},
                                  {"WEIGHT", Align::kRight},
                                  {"STATE"},
@@ -149,6 +157,7 @@ Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>
                                  {"FLOWS", Align::kRight},
                                  {"NEXT HOP"}};
   if (with_vip) columns.insert(columns.begin(), {"VIP"});
+  if (wide) columns.insert(columns.end(), {{"LEAVING", Align::kRight}, {"DEADLINE"}});
   Table table(std::move(columns));
   for (const auto& [vip, reals] : vips) {
     for (const v1::RealStatus& status : reals.reals()) {
@@ -164,6 +173,10 @@ Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>
           HumanCount(status.flows()),
           problem.empty() ? Cell("ok", Colour::kGreen) : Cell(problem, Colour::kRed)};
       if (with_vip) row.insert(row.begin(), vip);
+      if (wide) {
+        row.push_back(HumanCount(status.leaving_slots()));
+        row.push_back(real.has_drain_seconds() ? HumanDuration(real.drain_seconds()) : "-");
+      }
       table.Add(std::move(row));
     }
   }

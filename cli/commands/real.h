@@ -34,6 +34,6 @@ Status ListReals(const Session& session, const RealArguments& arguments);
 
 // The reals of each VIP, which is given as text.
 Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>& vips,
-                bool with_vip);
+                bool with_vip, bool wide = false);
 
 }  // namespace lb::cli

@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
 
 #include "cli/objects.h"
 #include "cli/output.h"
+#include "lbd/config/document_writer.h"
 
 namespace lb::cli {
 namespace {
@@ -79,6 +82,50 @@ Status ShowStats(const Session& session, const StatsArguments& arguments) {
       session.io.out << '\n' << NoteTable(stats, arguments.all).ToString(session.io.colour);
     }
   }
+  return OkStatus();
+}
+
+namespace {
+
+// What a verdict's packets are to an operator.
+std::string Heading(const v1::VerdictHelp& help, uint64_t packets, bool colour) {
+  const Colour of = help.action() != "drop" ? Colour::kNone
+                    : packets > 0           ? Colour::kRed
+                                            : Colour::kYellow;
+  return fmt::format("{} ({}, {} packets)\n", Paint(help.verdict(), of, colour), help.action(),
+                     HumanCount(packets));
+}
+
+}  // namespace
+
+Status ShowDrops(const Session& session, const StatsArguments& arguments) {
+  LB_ASSIGN_OR_RETURN(const v1::ListVerdictsResponse help,
+                      session.client.Call(v1::ListVerdictsRequest()));
+  LB_ASSIGN_OR_RETURN(const v1::GetStatsResponse stats, session.client.Call(v1::GetStatsRequest()));
+  std::map<std::string, uint64_t> packets;
+  for (const v1::VerdictStats& verdict : stats.verdicts()) {
+    packets[verdict.verdict()] = verdict.packets();
+  }
+  if (session.format != Format::kTable) {
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    for (const v1::VerdictHelp& row : help.verdicts()) {
+      nlohmann::ordered_json value = config::ToJson(row, config::Fields::kAll);
+      value["packets"] = packets[row.verdict()];
+      rows.push_back(std::move(value));
+    }
+    session.PrintForScript(nlohmann::ordered_json{{"verdicts", std::move(rows)}});
+    return OkStatus();
+  }
+  bool any = false;
+  for (const v1::VerdictHelp& row : help.verdicts()) {
+    const uint64_t count = packets[row.verdict()];
+    if (!arguments.all && (count == 0 || row.action() != "drop")) continue;
+    session.io.out << (any ? "\n" : "") << Heading(row, count, session.io.colour) << "  "
+                   << row.description() << "\n  Usually: " << row.cause()
+                   << "\n  Do:      " << row.next_step() << '\n';
+    any = true;
+  }
+  if (!any) session.io.out << "nothing was dropped; --all explains every verdict\n";
   return OkStatus();
 }
 

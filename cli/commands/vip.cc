@@ -234,11 +234,23 @@ Status ListVips(const Session& session) {
   LB_ASSIGN_OR_RETURN(const v1::ListVipsResponse response,
                       session.client.Call(v1::ListVipsRequest()));
   if (session.PrintForScript(response)) return OkStatus();
+  if (session.names) {
+    for (const v1::Vip& vip : response.vips()) session.io.out << ToText(KeyOf(vip)) << '\n';
+    return OkStatus();
+  }
   LB_ASSIGN_OR_RETURN(const std::set<std::string> unreachable, Unreachable(session));
-  Table table({{"VIP"}, {"NAME"}, {"REALS", Align::kRight}, {"USABLE", Align::kRight}, {"RING"}});
+  std::vector<Column> columns = {
+      {"VIP"}, {"NAME"}, {"REALS", Align::kRight}, {"USABLE", Align::kRight}, {"RING"}};
+  if (session.wide) columns.insert(columns.end(), {{"TRACKING"}, {"SLOW START"}});
+  Table table(std::move(columns));
   for (const v1::Vip& vip : response.vips()) {
-    table.Add({ToText(KeyOf(vip)), vip.name(), fmt::format("{}", vip.reals_size()),
-               UsableCell(vip, unreachable), ToText(vip.ring())});
+    std::vector<Cell> row = {ToText(KeyOf(vip)), vip.name(), fmt::format("{}", vip.reals_size()),
+                             UsableCell(vip, unreachable), ToText(vip.ring())};
+    if (session.wide) {
+      row.push_back(TrackingText(vip));
+      row.push_back(vip.slow_start_seconds() == 0 ? "-" : HumanDuration(vip.slow_start_seconds()));
+    }
+    table.Add(std::move(row));
   }
   session.io.out << table.ToString(session.io.colour);
   return OkStatus();

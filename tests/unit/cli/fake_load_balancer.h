@@ -42,6 +42,8 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   v1::ListRealsRequest list_reals;
   v1::ListFlowsRequest list_flows;
   v1::PurgeFlowsRequest purge_flows;
+  v1::ExplainFlowRequest explain_flow;
+  v1::CaptureRequest capture;
   v1::WatchEventsRequest watch_events;
 
   // What they get.
@@ -57,6 +59,10 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   v1::GetStatsResponse stats;
   v1::ListFlowsResponse flows;
   v1::PurgeFlowsResponse purged;
+  v1::ExplainFlowResponse explained;
+  v1::CaptureResponse captured;
+  v1::ListVerdictsResponse verdicts;
+  v1::DoctorResponse findings;
   std::vector<v1::WatchEventsResponse> events;  // then the stream ends
 
   // Called for each ListReals before it is answered; may change `reals`.
@@ -169,6 +175,25 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
     for (const auto& response : events) writer->Write(response);
     const std::scoped_lock lock(mutex_);
     return failure_;
+  }
+
+  grpc::Status ExplainFlow(Context*, const v1::ExplainFlowRequest* request,
+                           v1::ExplainFlowResponse* response) override {
+    explain_flow = *request;
+    return Answer(explained, response);
+  }
+  grpc::Status Capture(Context*, const v1::CaptureRequest* request,
+                       grpc::ServerWriter<v1::CaptureResponse>* writer) override {
+    capture = *request;
+    writer->Write(captured);
+    return failure_;
+  }
+  grpc::Status ListVerdicts(Context*, const v1::ListVerdictsRequest*,
+                            v1::ListVerdictsResponse* response) override {
+    return Answer(verdicts, response);
+  }
+  grpc::Status Doctor(Context*, const v1::DoctorRequest*, v1::DoctorResponse* response) override {
+    return Answer(findings, response);
   }
 
   std::mutex mutex_;

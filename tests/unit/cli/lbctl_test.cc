@@ -584,8 +584,8 @@ TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
     const char* message;
   } kCases[] = {
       {{},
-       "a command is missing: status, vip, real, flow, config, import, stats, events, version, "
-       "completion"},
+       "a command is missing: status, vip, real, flow, config, import, stats, capture, doctor, "
+       "top, support-bundle, events, version, completion"},
       {{"vip"}, "a command is missing: add, update, delete, list, show"},
       {{"vip", "lst"}, "unknown command \"lst\"; did you mean \"list\"?"},
       {{"frobnicate"}, "unknown command \"frobnicate\"; known: status, vip,"},
@@ -605,11 +605,11 @@ TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
       {{"vip", "add", "192.0.2.1:80", "--idle", "34"}, "35 to 4200"},
       {{"vip", "add", "192.0.2.1:80", "--flow-entries", "63"}, "64 to 33554432"},
       {{"vip", "add", "192.0.2.1:80", "--slow-start", "3601"}, "0 to 3600"},
-      {{"flow"}, "a command is missing: list, purge"},
+      {{"flow"}, "a command is missing: list, purge, explain"},
       {{"flow", "list"}, "VIP is required"},
       {{"flow", "list", "192.0.2.1:80", "--limit", "100001"}, "1 to 100000"},
       {{"flow", "purge", "192.0.2.1:80", "--real", "x"}, "x"},
-      {{"vip", "list", "-o", "xml"}, "{table,json,yaml}"},
+      {{"vip", "list", "-o", "xml"}, "{table,wide,json,yaml,name}"},
       {{"config", "apply"}, "FILE is required"},
   };
   for (const auto& test : kCases) {
@@ -652,7 +652,7 @@ TEST_F(LbctlTest, CompletionAsksTheServer) {
   EXPECT_EQ(Lbctl({"__complete", "real", "update", "x", "y", "--st"}), kDone);
   EXPECT_EQ(out_, "--state\n");
   EXPECT_EQ(Lbctl({"__complete", "-o", ""}), kDone);
-  EXPECT_EQ(out_, "table\njson\nyaml\n");
+  EXPECT_EQ(out_, "table\nwide\njson\nyaml\nname\n");
   EXPECT_EQ(Lbctl({"__complete", "completion", ""}), kDone);
   EXPECT_EQ(out_, "bash\nzsh\nfish\n");
 }

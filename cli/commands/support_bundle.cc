@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands/support_bundle.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include "cli/commands/version.h"
+#include "lbd/config/document_writer.h"
+
+namespace lb::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A directory that goes with it.
+class Scratch {
+ public:
+  Scratch() : path_(fs::temp_directory_path() / "lbctl-support-XXXXXX") {
+    std::string name = path_.string();
+    made_ = ::mkdtemp(name.data()) != nullptr;
+    path_ = name;
+  }
+  ~Scratch() {
+    std::error_code ignored;
+    if (made_) fs::remove_all(path_, ignored);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  bool made() const { return made_; }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+  bool made_ = false;
+};
+
+// Runs a command with its output in `out`; its exit code, or -1.
+int RunCommand(const std::vector<std::string>& argv, const fs::path& out) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(),
+                                   O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+  std::vector<char*> pointers;
+  for (const std::string& word : argv) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  pid_t pid = 0;
+  const int error = posix_spawnp(&pid, pointers[0], &actions, nullptr, pointers.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  int status = 0;
+  if (error != 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) return -1;
+  return WEXITSTATUS(status);
+}
+
+class Bundle {
+ public:
+  Bundle(const Session& session, fs::path directory)
+      : session_(session), directory_(std::move(directory)) {}
+
+  void Collect() {
+    Ask("config.yaml", v1::GetConfigRequest());  // lbd never gives its key away
+    Ask("status.yaml", v1::GetStatusRequest());
+    Ask("stats.yaml", v1::GetStatsRequest());
+    Ask("vips.yaml", v1::ListVipsRequest());
+    Ask("verdicts.yaml", v1::ListVerdictsRequest());
+    Ask("doctor.yaml", v1::DoctorRequest());
+    Events();
+    Write("versions.txt", fmt::format("lbctl {}\n", kVersion));
+    const std::pair<const char*, std::vector<std::string>> commands[] = {
+        {"uname.txt", {"uname", "-a"}},
+        {"links.txt", {"ip", "-d", "-s", "link"}},
+        {"routes.txt", {"ip", "route", "show", "table", "all"}},
+        {"neighbours.txt", {"ip", "neigh"}},
+        {"bpf_maps.txt", {"bpftool", "map", "list"}},
+        {"bpf_net.txt", {"bpftool", "net", "show"}},
+        {"log.txt", {"journalctl", "-u", "lbd", "-n", "2000", "--no-pager"}},
+    };
+    for (const auto& [file, command] : commands) {
+      if (RunCommand(command, directory_ / file) < 0) {
+        Write(file, fmt::format("{} cannot be run here\n", command.front()));
+      }
+    }
+  }
+
+ private:
+  void Write(const std::string& file, const std::string& text) const {
+    std::ofstream(directory_ / file, std::ios::binary) << text;
+  }
+
+  template <typename Request>
+  void Ask(const char* file, const Request& request) const {
+    const auto response = session_.client.Call(request);
+    Write(file, response.ok() ? config::FormatYaml(*response, config::Fields::kAll)
+                              : Message(response.status()) + "\n");
+  }
+
+  void Events() const {
+    v1::WatchEventsRequest request;
+    request.set_from_sequence(0);
+    std::string text;
+    const Status status =
+        session_.client.Watch(request, [&](const v1::WatchEventsResponse& response) {
+          for (const v1::Event& event : response.events()) {
+            text += "---\n" + config::FormatYaml(event, config::Fields::kAll);
+          }
+          return !response.caught_up();
+        });
+    Write("events.yaml", status.ok() ? text : text + Message(status) + "\n");
+  }
+
+  const Session& session_;
+  fs::path directory_;
+};
+
+}  // namespace
+
+Status SupportBundle(const Session& session, const std::string& file) {
+  const Scratch scratch;
+  if (!scratch.made()) return ErrnoStatus(errno, "make a directory for the bundle");
+  const fs::path directory = scratch.path() / "lbd-support";
+  fs::create_directory(directory);
+  Bundle(session, directory).Collect();
+  const int code = RunCommand(
+      {"tar", "-czf", fs::absolute(file).string(), "-C", scratch.path().string(), "lbd-support"},
+      scratch.path() / "tar.log");
+  if (code != 0) return Internal(fmt::format("tar cannot write {}", file));
+  session.io.out << fmt::format("wrote {}; look through it before you send it\n", file);
+  return OkStatus();
+}
+
+}  // namespace lb::cli

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands/top.h"
+
+#define NCURSES_NOMACROS 1  // erase(), timeout() and more would hide ours
+#include <ncurses.h>
+
+#include <cmath>
+#include <thread>
+
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/top_view.h"
+
+namespace lb::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kDefaultInterval{1000};
+constexpr int kPageWidth = 100;
+
+StatusOr<TopSample> Look(const Session& session) {
+  TopSample sample;
+  LB_ASSIGN_OR_RETURN(sample.stats, session.client.Call(v1::GetStatsRequest()));
+  sample.at = steady_clock::now();
+  LB_ASSIGN_OR_RETURN(sample.status, session.client.Call(v1::GetStatusRequest()));
+  return sample;
+}
+
+// The terminal in full-screen mode, while it lives.
+class Screen {
+ public:
+  Screen() {
+    // Not initscr(), which ends the process where it fails.
+    screen_ = newterm(nullptr, stdout, stdin);
+    if (screen_ == nullptr) return;
+    cbreak();
+    noecho();
+    keypad(stdscr, TRUE);
+    set_escdelay(25);
+    curs_set(0);
+    if (has_colors()) {
+      start_color();
+      use_default_colors();
+      init_pair(1, COLOR_GREEN, -1);
+      init_pair(2, COLOR_YELLOW, -1);
+      init_pair(3, COLOR_RED, -1);
+    }
+  }
+  ~Screen() {
+    if (screen_ == nullptr) return;
+    endwin();
+    delscreen(screen_);
+  }
+  Screen(const Screen&) = delete;
+  Screen& operator=(const Screen&) = delete;
+
+  bool ok() const { return screen_ != nullptr; }
+
+  static void Show(const std::vector<TopLine>& lines, bool colour) {
+    erase();
+    int row = 0;
+    for (const TopLine& line : lines) {
+      attr_t attributes = line.selected ? A_REVERSE : A_NORMAL;
+      if (line.colour == Colour::kBold) attributes |= A_BOLD;
+      if (colour && line.colour == Colour::kRed) attributes |= COLOR_PAIR(3);
+      attrset(attributes);
+      mvaddnstr(row++, 0, line.text.c_str(), COLS);
+    }
+    refresh();
+  }
+
+  // A key within `patience`, or ERR.
+  static int Key(milliseconds patience) {
+    timeout(static_cast<int>(patience.count()));
+    const int key = getch();
+    if (key == KEY_UP) return 'k';
+    if (key == KEY_DOWN) return 'j';
+    if (key == KEY_ENTER) return '\n';
+    if (key == KEY_BACKSPACE || key == KEY_LEFT) return 27;
+    return key;
+  }
+
+ private:
+  SCREEN* screen_ = nullptr;
+};
+
+Status Once(const Session& session, milliseconds interval) {
+  LB_ASSIGN_OR_RETURN(const TopSample before, Look(session));
+  Interrupt interrupt;
+  if (!interrupt.Sleep(interval)) return OkStatus();
+  LB_ASSIGN_OR_RETURN(const TopSample now, Look(session));
+  if (session.PrintForScript(now.stats)) return OkStatus();
+  TopState state{.sort = TopColumn::kName, .totals = true};
+  for (const TopLine& line : DrawTop(before, now, state, kPageWidth, 0)) {
+    std::string text = line.text;
+    text.erase(text.find_last_not_of(' ') + 1);
+    session.io.out << Paint(text, line.colour, session.io.colour) << '\n';
+  }
+  return OkStatus();
+}
+
+Status Live(const Session& session, milliseconds interval) {
+  LB_ASSIGN_OR_RETURN(TopSample before, Look(session));
+  TopSample now = before;
+  TopState state;
+  Status status;
+  {
+    const Screen screen;
+    if (!screen.ok()) return FailedPrecondition("this terminal has no full screen; use --once");
+    auto due = steady_clock::now() + milliseconds(100);  // the first rates come soon
+    while (true) {
+      Screen::Show(DrawTop(before, now, state, COLS, LINES), session.io.colour);
+      const auto left = std::chrono::duration_cast<milliseconds>(due - steady_clock::now());
+      const int key = Screen::Key(std::max(left, milliseconds(0)));
+      if (key != ERR) {
+        const auto rows = TopRows(before, now, state);
+        const std::string name =
+            rows.empty() ? "" : rows[static_cast<size_t>(state.selected) % rows.size()].name;
+        if (!OnTopKey(key, static_cast<int>(rows.size()), name, state)) break;
+        if (left > milliseconds(0)) continue;
+      }
+      due = steady_clock::now() + interval;
+      if (state.paused) continue;
+      auto look = Look(session);
+      if (!look.ok()) {
+        status = look.status();
+        break;
+      }
+      before = std::exchange(now, *std::move(look));
+    }
+  }
+  return status;
+}
+
+}  // namespace
+
+Status Top(const Session& session, const TopArguments& arguments) {
+  const milliseconds interval = arguments.interval
+                                    ? milliseconds(std::llround(*arguments.interval * 1000))
+                                    : kDefaultInterval;
+  if (arguments.once || !session.io.terminal) return Once(session, interval);
+  return Live(session, interval);
+}
+
+}  // namespace lb::cli

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace lb::cli {
+
+// Examples of a command ("vip add"), one a line, for its help and manual; empty: it has none.
+std::string ExamplesOf(std::string_view command);
+
+}  // namespace lb::cli

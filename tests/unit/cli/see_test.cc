@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// lbctl's commands that show what goes on.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "cli/examples.h"
+#include "cli/run.h"
+#include "lbd/config/document.h"
+#include "tests/unit/cli/fake_load_balancer.h"
+
+namespace lb::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+template <typename M>
+M Read(std::string_view yaml) {
+  M message;
+  const auto document = config::ParseDocument(yaml, "test", message);
+  EXPECT_TRUE(document.ok()) << document.status();
+  return message;
+}
+
+class SeeTest : public testing::Test {
+ protected:
+  int Lbctl(std::vector<const char*> words) {
+    const std::string server = "--server=" + lbd_.address();
+    words.insert(words.begin(), {"lbctl", server.c_str()});
+    std::istringstream in;
+    std::ostringstream out, err;
+    const int code = cli::Run(static_cast<int>(words.size()), words.data(), {in, out, err});
+    out_ = out.str();
+    err_ = err.str();
+    return code;
+  }
+
+  FakeLoadBalancer lbd_;
+  std::string out_;
+  std::string err_;
+};
+
+TEST_F(SeeTest, ExplainSendsThePacketAndShowsTheSteps) {
+  lbd_.explained = Read<v1::ExplainFlowResponse>(
+      "{decision: {verdict: no_real, action: drop}, generation: 3, cause: All are down.,"
+      " next_step: Look., steps: [{name: vip, text: it is}, {name: verdict, text: dropped}]}");
+  EXPECT_EQ(
+      Lbctl({"flow", "explain", "198.51.100.7:40000", "203.0.113.10:53/udp", "--length", "99"}),
+      kDone);
+  EXPECT_EQ(lbd_.explain_flow.source(), "198.51.100.7:40000");
+  EXPECT_EQ(lbd_.explain_flow.destination(), "203.0.113.10:53");
+  EXPECT_EQ(lbd_.explain_flow.protocol(), "udp");
+  EXPECT_EQ(lbd_.explain_flow.ip_length(), 99);
+  EXPECT_THAT(out_, HasSubstr("vip      it is\n"));
+  EXPECT_THAT(out_, HasSubstr("why      All are down.\ndo       Look.\n"));
+  EXPECT_THAT(out_, HasSubstr("generation 3"));
+  EXPECT_EQ(Lbctl({"flow", "explain", "198.51.100.7:1", "203.0.113.10:80", "--flags", "syn,ack"}),
+            kDone);
+  EXPECT_THAT(lbd_.explain_flow.tcp_flags(), ElementsAre("syn", "ack"));
+  EXPECT_EQ(Lbctl({"flow", "explain", "--frame", "00 11:22"}), kDone);
+  EXPECT_EQ(lbd_.explain_flow.frame(), std::string("\x00\x11\x22", 3));
+  EXPECT_EQ(Lbctl({"flow", "explain", "--frame", "0"}), kRefused);
+  EXPECT_EQ(Lbctl({"flow", "explain"}), kRefused);
+}
+
+TEST_F(SeeTest, ExplainTakesAPendingDocument) {
+  const std::string file =
+      (std::filesystem::path(testing::TempDir()) / ("pending" + std::to_string(getpid()))).string();
+  std::ofstream(file) << "interfaces: [eth7]\n";
+  EXPECT_EQ(Lbctl({"flow", "explain", "1.2.3.4:5", "6.7.8.9:10", "--pending", file.c_str()}),
+            kDone);
+  EXPECT_THAT(lbd_.explain_flow.pending().interfaces(), ElementsAre("eth7"));
+  EXPECT_THAT(out_, HasSubstr("not applied"));
+  std::filesystem::remove(file);
+}
+
+TEST_F(SeeTest, CaptureShowsOrSavesPacketsWithTheirDecisions) {
+  lbd_.captured = Read<v1::CaptureResponse>(
+      "{packets: [{time_nanos: 1000000000, generation: 4, frame_length: 60, decision: {verdict: "
+      "forward,"
+      " action: tx, source: '1.2.3.4:5', destination: '6.7.8.9:80', protocol: tcp, tcp_flags: syn,"
+      " real: 10.0.0.1, slot: 7, ring_slots: 256, slot_state: stable, cpu: 1,"
+      " vip: {address: 6.7.8.9, port: 80, protocol: tcp}}}], limited: 3}");
+  EXPECT_EQ(Lbctl({"capture", "--vip", "6.7.8.9:80", "--verdict", "forward", "--verdict", "no_real",
+                   "-c", "5", "--prefix", "1.2.3.0/24", "--every", "10"}),
+            kDone);
+  EXPECT_THAT(lbd_.capture.verdicts(), ElementsAre("forward", "no_real"));
+  EXPECT_EQ(lbd_.capture.count(), 5u);
+  EXPECT_EQ(lbd_.capture.every(), 10u);
+  EXPECT_EQ(lbd_.capture.prefix(), "1.2.3.0/24");
+  const std::string comment =
+      "forward vip=6.7.8.9:80/tcp real=10.0.0.1 slot=7/256 stable cpu=1 generation=4";
+  EXPECT_THAT(out_, HasSubstr("1.2.3.4:5 -> 6.7.8.9:80 tcp [syn] 60 bytes: " + comment + "\n"));
+  EXPECT_EQ(err_, "1 packets captured, 3 kept back by --rate\n");
+  EXPECT_EQ(Lbctl({"capture", "-w", "-"}), kDone);
+  EXPECT_THAT(out_, StartsWith("\n\r\r\n"));  // pcapng's magic
+  EXPECT_THAT(out_, HasSubstr(comment));
+}
+
+TEST_F(SeeTest, DropsAreExplained) {
+  lbd_.verdicts = Read<v1::ListVerdictsResponse>(
+      "verdicts: [{verdict: no_real, action: drop, description: None., cause: Down., next_step: "
+      "Up.},"
+      " {verdict: too_big, action: drop, description: Long.}, {verdict: not_vip, action: pass}]");
+  lbd_.stats = Read<v1::GetStatsResponse>(
+      "verdicts: [{verdict: no_real, action: drop, packets: 1234},"
+      " {verdict: not_vip, action: pass, packets: 9}]");
+  EXPECT_EQ(Lbctl({"stats", "drops"}), kDone);
+  EXPECT_EQ(out_, "no_real (drop, 1,234 packets)\n  None.\n  Usually: Down.\n  Do:      Up.\n");
+  EXPECT_EQ(Lbctl({"stats", "drops", "--all"}), kDone);
+  EXPECT_THAT(out_, HasSubstr("too_big (drop, 0 packets)"));
+  EXPECT_THAT(out_, HasSubstr("not_vip (pass, 9 packets)"));
+}
+
+TEST_F(SeeTest, TheDoctorFailsWhereSomethingDoes) {
+  lbd_.status = Read<v1::GetStatusResponse>("version: " LB_VERSION);
+  lbd_.findings = Read<v1::DoctorResponse>(
+      "findings: [{check: jit, level: ok, message: fine}, {check: clock, level: warn, message: "
+      "off}]");
+  EXPECT_EQ(Lbctl({"doctor"}), kDone);
+  EXPECT_THAT(out_, HasSubstr("clock"));
+  EXPECT_THAT(out_, Not(HasSubstr("jit")));
+  EXPECT_THAT(out_, HasSubstr("3 ok, 1 to look at, 0 failed"));
+  lbd_.findings = Read<v1::DoctorResponse>(
+      "findings: [{check: jit, level: fail, message: off, fix: sysctl x}]");
+  EXPECT_EQ(Lbctl({"doctor"}), kRefused);
+  EXPECT_THAT(out_, HasSubstr("sysctl x"));
+  EXPECT_EQ(err_, "lbctl: 1 check failed\n");
+}
+
+TEST_F(SeeTest, ListsPrintNamesForTheNextCommand) {
+  lbd_.vips = Read<v1::ListVipsResponse>(
+      "vips: [{address: 192.0.2.1, port: 80, protocol: tcp, tracking: always}]");
+  lbd_.reals =
+      Read<v1::ListRealsResponse>("reals: [{real: {address: 10.0.0.1}, leaving_slots: 7}]");
+  EXPECT_EQ(Lbctl({"vip", "list", "-o", "name"}), kDone);
+  EXPECT_EQ(out_, "192.0.2.1:80/tcp\n");
+  EXPECT_EQ(Lbctl({"real", "list", "-o", "name"}), kDone);
+  EXPECT_EQ(out_, "192.0.2.1:80/tcp 10.0.0.1\n");
+  EXPECT_EQ(Lbctl({"vip", "list", "-o", "wide"}), kDone);
+  EXPECT_THAT(out_, HasSubstr("TRACKING"));
+  EXPECT_THAT(out_, HasSubstr("always"));
+  EXPECT_EQ(Lbctl({"real", "list", "-o", "wide"}), kDone);
+  EXPECT_THAT(out_, HasSubstr("LEAVING"));
+}
+
+TEST_F(SeeTest, TopPrintsAPageForScripts) {
+  lbd_.stats = Read<v1::GetStatsResponse>(
+      "vips: [{vip: {address: 192.0.2.1, port: 80, protocol: tcp}, total: {packets: 1234567}}]");
+  EXPECT_EQ(Lbctl({"top", "--once", "--interval", "0.1"}), kDone);
+  EXPECT_THAT(out_, HasSubstr("192.0.2.1:80/tcp"));
+  EXPECT_THAT(out_, HasSubstr("1,234,567"));
+  EXPECT_THAT(out_, Not(HasSubstr("\033")));
+}
+
+TEST_F(SeeTest, TheManualHasEveryCommandAndEachHasAnExample) {
+  std::istringstream in;
+  std::ostringstream out, err;
+  const char* words[] = {"lbctl", "__man"};
+  EXPECT_EQ(cli::Run(2, words, {in, out, err}), kDone);
+  const std::string page = out.str();
+  EXPECT_THAT(page, StartsWith(".TH LBCTL 1 "));
+  size_t commands = 0;
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(".SS lbctl ")) continue;
+    ++commands;
+    std::string command = line.substr(10);
+    std::erase(command, '\\');
+    EXPECT_NE(ExamplesOf(command), "") << command;
+  }
+  EXPECT_GE(commands, 25u);
+  EXPECT_EQ(Lbctl({"capture", "--help"}), kDone);
+  EXPECT_THAT(out_, HasSubstr("Examples:\n  lbctl capture"));
+}
+
+}  // namespace
+}  // namespace lb::cli

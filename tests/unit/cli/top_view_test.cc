@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/top_view.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace lb::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+void AddVip(v1::GetStatsResponse& stats, const std::string& address, uint64_t packets,
+            uint64_t bytes, uint64_t connections) {
+  v1::VipStats& vip = *stats.add_vips();
+  vip.mutable_vip()->set_address(address);
+  vip.mutable_vip()->set_port(80);
+  vip.mutable_vip()->set_protocol(v1::PROTOCOL_TCP);
+  vip.set_name("n" + address.substr(address.size() - 1));
+  vip.mutable_total()->set_packets(packets);
+  vip.mutable_total()->set_bytes(bytes);
+  vip.mutable_total()->set_connections(connections);
+  v1::RealStats& real = *vip.add_reals();
+  real.set_address("10.0.0.1");
+  *real.mutable_counter() = vip.total();
+}
+
+class TopViewTest : public ::testing::Test {
+ protected:
+  TopViewTest() {
+    AddVip(before_.stats, "192.0.2.1", 1000, 100'000, 10);
+    AddVip(before_.stats, "192.0.2.2", 1000, 100'000, 10);
+    AddVip(now_.stats, "192.0.2.1", 3000, 300'000, 30);
+    AddVip(now_.stats, "192.0.2.2", 2'000'000'000, 200'000, 400'010);
+    for (TopSample* sample : {&before_, &now_}) {
+      sample->status.set_version("1.2.3");
+      sample->stats.add_cpu_packets(sample == &now_ ? 300 : 0);
+      sample->stats.add_cpu_packets(sample == &now_ ? 100 : 0);
+      v1::VerdictStats& drop = *sample->stats.add_verdicts();
+      drop.set_verdict("no_real");
+      drop.set_action("drop");
+      drop.set_packets(sample == &now_ ? 5000 : 1000);
+    }
+    now_.at = before_.at + std::chrono::seconds(2);
+  }
+
+  TopSample before_;
+  TopSample now_;
+  TopState state_;
+};
+
+TEST_F(TopViewTest, RowsAreSortedByWhatIsChosen) {
+  auto rows = TopRows(before_, now_, state_);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].name, "192.0.2.2:80/tcp n2");
+  EXPECT_EQ(rows[1].packet_rate, 1000);
+  EXPECT_EQ(rows[1].bit_rate, 800'000);
+  EXPECT_EQ(rows[1].connection_rate, 10);
+  state_.sort = TopColumn::kBits;
+  EXPECT_EQ(TopRows(before_, now_, state_)[0].name, "192.0.2.1:80/tcp n1");
+  state_.sort = TopColumn::kName;
+  EXPECT_EQ(TopRows(before_, now_, state_)[0].name, "192.0.2.1:80/tcp n1");
+}
+
+TEST_F(TopViewTest, APageFillsTheTerminalAndNoMore) {
+  for (const auto& [width, height] : {std::pair(80, 24), {120, 50}, {60, 8}, {200, 10}}) {
+    const auto lines = DrawTop(before_, now_, state_, width, height);
+    ASSERT_EQ(lines.size(), static_cast<size_t>(height));
+    for (const TopLine& line : lines) EXPECT_EQ(line.text.size(), static_cast<size_t>(width));
+  }
+}
+
+TEST_F(TopViewTest, ThePageSaysWhatGoesOn) {
+  const auto lines = DrawTop(before_, now_, state_, 80, 24);
+  EXPECT_THAT(lines[0].text, StartsWith("lbd 1.2.3"));
+  EXPECT_THAT(lines[1].text, HasSubstr("1.0G pps"));
+  EXPECT_THAT(lines[2].text, HasSubstr("0:75% 1:25%"));
+  EXPECT_THAT(lines[3].text, HasSubstr("no_real 2.0k"));
+  EXPECT_EQ(lines[3].colour, Colour::kRed);
+  EXPECT_THAT(lines[5].text, HasSubstr("*PPS"));
+  EXPECT_THAT(lines[6].text, StartsWith("192.0.2.2:80/tcp n2"));
+  EXPECT_TRUE(lines[6].selected);
+}
+
+TEST_F(TopViewTest, KeysSortMoveAndDrillDown) {
+  EXPECT_TRUE(OnTopKey('j', 2, "a", state_));
+  EXPECT_EQ(state_.selected, 1);
+  OnTopKey('j', 2, "a", state_);
+  EXPECT_EQ(state_.selected, 1);
+  OnTopKey('\n', 2, "192.0.2.1:80/tcp n1", state_);
+  EXPECT_EQ(state_.vip, "192.0.2.1:80/tcp");
+  const auto rows = TopRows(before_, now_, state_);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].name, "10.0.0.1");
+  EXPECT_EQ(rows[0].packet_rate, 1000);
+  EXPECT_THAT(DrawTop(before_, now_, state_, 80, 24)[5].text,
+              StartsWith("REAL of 192.0.2.1:80/tcp"));
+  OnTopKey(27, 1, "", state_);
+  EXPECT_EQ(state_.vip, "");
+  OnTopKey('c', 2, "", state_);
+  EXPECT_EQ(state_.sort, TopColumn::kConnections);
+  EXPECT_FALSE(OnTopKey('q', 2, "", state_));
+}
+
+TEST_F(TopViewTest, TotalsAreExact) {
+  state_.totals = true;
+  const auto lines = DrawTop(before_, now_, state_, 100, 0);
+  EXPECT_THAT(lines.back().text, HasSubstr("3,000"));
+  EXPECT_THAT(lines[6].text, HasSubstr("2,000,000,000"));
+}
+
+TEST(HumanRateTest, ThreeDigitsAndAUnit) {
+  EXPECT_EQ(HumanRate(0), "0");
+  EXPECT_EQ(HumanRate(999.4), "999");
+  EXPECT_EQ(HumanRate(1234), "1.2k");
+  EXPECT_EQ(HumanRate(999'950), "1.0M");
+  EXPECT_EQ(HumanRate(12'345'678'901), "12.3G");
+}
+
+}  // namespace
+}  // namespace lb::cli
