@@ -16,11 +16,13 @@
 #include <vector>
 
 #include "lbd/api/call_metrics.h"
+#include "lbd/api/certificate_check.h"
 #include "lbd/api/server.h"
 #include "lbd/base/capabilities.h"
 #include "lbd/base/service_manager.h"
 #include "lbd/config/file_source.h"
 #include "lbd/config/state_store.h"
+#include "lbd/console.h"
 #include "lbd/control/controller.h"
 #include "lbd/control/metrics.h"
 #include "lbd/dataplane/bpf_dataplane.h"
@@ -90,6 +92,9 @@ StatusOr<api::ServerOptions> OpenApi(const Options& options) {
     LOG(WARNING) << "--insecure: every process on this host is an admin on " << options.listen_tcp;
   } else {
     server.tls = api::TlsOptions{options.tls_cert, options.tls_key, options.tls_client_ca};
+    server.checks = [files = std::vector{options.tls_cert, options.tls_client_ca}] {
+      return api::ExamineCertificates(files, std::chrono::system_clock::now());
+    };
   }
   return server;
 }
@@ -179,7 +184,8 @@ void Serve(control::Controller& controller, const Options& options, const Signal
   }
 }
 
-metrics::Exports ExportsOf(control::Controller& controller, const api::CallMetrics& calls) {
+metrics::Exports ExportsOf(control::Controller& controller, const api::CallMetrics& calls,
+                           const api::LoadBalancerService::Checks& checks) {
   return {.sources = {[&controller](metrics::Samples& samples) {
                         control::CollectMetrics(controller, LBD_VERSION, samples);
                       },
@@ -187,7 +193,7 @@ metrics::Exports ExportsOf(control::Controller& controller, const api::CallMetri
                       metrics::CollectProcess},
           .alive = [&controller] { return control::NotAlive(controller); },
           .ready = [&controller] { return control::NotReady(controller); },
-          .pages = {}};
+          .pages = ConsoleRoutes(controller, LBD_VERSION, checks)};
 }
 
 }  // namespace
@@ -222,7 +228,8 @@ Status RunDaemon(const Options& options) {
   api::CallMetrics calls;
   std::unique_ptr<metrics::HttpServer> exports;
   if (!options.metrics_listen.empty()) {
-    auto listener = metrics::ServeExports(options.metrics_listen, ExportsOf(*controller, calls));
+    auto listener = metrics::ServeExports(options.metrics_listen,
+                                          ExportsOf(*controller, calls, server_options.checks));
     LB_RETURN_IF_ERROR(Annotate(listener.status(), "--metrics_listen"));
     exports = *std::move(listener);
     LOG(INFO) << "Metrics on http://" << options.metrics_listen << "/metrics";

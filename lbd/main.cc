@@ -45,8 +45,8 @@ DEFINE_string(bpffs, "/sys/fs/bpf/lbd",
               "directory on a mounted bpffs for pinned links and maps; created");
 DEFINE_string(
     metrics_listen, "127.0.0.1:9188",
-    "where /metrics, /healthz and /readyz are served over HTTP, readable by whoever can connect; "
-    "empty: nowhere");
+    "where /metrics, /healthz, /readyz and the status page are served over HTTP, readable "
+    "by whoever can connect; empty: nowhere");
 DEFINE_bool(
     bpf_run_time, false,
     "let the kernel measure the run time of BPF programs, for /metrics; costs some 20 ns per "
