@@ -20,6 +20,8 @@ std::string_view ToString(Contender contender) {
       return "ipip";
     case Contender::kLbd:
       return "lbd";
+    case Contender::kSampled:
+      return "lbd_sampled";
   }
   return "?";
 }
@@ -50,6 +52,11 @@ StatusOr<Contenders> Contenders::Load(const Case& c, const dataplane::NextHop& h
   }
   LB_RETURN_IF_ERROR(self.forwarder_->Update(services));
   self.forwarder_->SetNextHops(hops);
+  // As `lbctl capture --every 1000` has it.
+  LB_ASSIGN_OR_RETURN(self.sampled_, dataplane::TracingProgram::Load(self.forwarder_->config(),
+                                                                     self.forwarder_->maps(),
+                                                                     self.forwarder_->prefix_maps(),
+                                                                     {.every = 1000, .snap = 128}));
   return self;
 }
 
@@ -61,6 +68,8 @@ int Contenders::fd(Contender contender) const {
       return bpf_program__fd(ipip_->progs.bench_ipip);
     case Contender::kLbd:
       return forwarder_->program().fd();
+    case Contender::kSampled:
+      return sampled_.program().fd();
   }
   return -1;
 }
@@ -74,6 +83,7 @@ Effect Contenders::expected(Contender contender) const {
     case Contender::kIpip:
       return encapsulated;
     case Contender::kLbd:
+    case Contender::kSampled:
       return case_.verdict == LB_FORWARD ? encapsulated : Effect{XDP_PASS, untouched.length};
   }
   return {};

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "lbd/base/status.h"
+#include "lbd/dataplane/capture.h"
 #include "lbd/dataplane/forwarder.h"
 #include "tests/bench/cases.h"
 #include "tests/bench/wrapper.h"
@@ -17,9 +18,12 @@ struct bench_xdp_tx_bpf;
 namespace lb::bench {
 
 // The programs that are compared, by their names in the results.
-enum class Contender { kXdpTx, kIpip, kLbd };
-inline constexpr std::array kContenders{Contender::kXdpTx, Contender::kIpip, Contender::kLbd};
+enum class Contender { kXdpTx, kIpip, kLbd, kSampled };
+inline constexpr std::array kContenders{Contender::kXdpTx, Contender::kIpip, Contender::kLbd,
+                                        Contender::kSampled};
 std::string_view ToString(Contender contender);
+// Whether it is lbd's program, which counts.
+constexpr bool IsLbd(Contender contender) { return contender >= Contender::kLbd; }
 
 // All contenders, loaded for one case.
 class Contenders {
@@ -50,6 +54,7 @@ class Contenders {
   std::unique_ptr<bench_xdp_tx_bpf, Destroy> xdp_tx_;
   std::unique_ptr<bench_ipip_bpf, Destroy> ipip_;
   std::unique_ptr<dataplane::Forwarder> forwarder_;
+  dataplane::TracingProgram sampled_;  // over the tables of the forwarder
 };
 
 }  // namespace lb::bench

@@ -197,7 +197,7 @@ StatusOr<double> RunContender(const Lab& lab, Peer& peer, const Contenders& cont
     return Internal(fmt::format("{}: {} frames arrived, {} came back right and {} wrong",
                                 ToString(contender), received, returned.expected, returned.other));
   }
-  if (counted != (contender == Contender::kLbd ? received : 0)) {
+  if (counted != (IsLbd(contender) ? received : 0)) {
     return Internal(fmt::format("lbd counted {} packets of {}", counted, received));
   }
   return (ns_after - ns_before) / received;

@@ -28,10 +28,11 @@ std::string ToJson(const Result& result) {
 }
 
 std::string Head(Table table) {
-  return table == Table::kLive ? fmt::format("{:<20}{:>9}{:>9}{:>9}{:>9}", "Mpps per core",
-                                             "xdp_tx", "ipip", "lbd", "of ipip")
-                               : fmt::format("{:<20}{:>9}{:>9}{:>9}{:>14}{:>9}", "ns per packet",
-                                             "xdp_tx", "ipip", "lbd", "above xdp_tx", "x ipip");
+  return table == Table::kLive
+             ? fmt::format("{:<20}{:>9}{:>9}{:>9}{:>9}{:>9}", "Mpps per core", "xdp_tx", "ipip",
+                           "lbd", "of ipip", "sampled")
+             : fmt::format("{:<20}{:>9}{:>9}{:>9}{:>14}{:>9}{:>9}", "ns per packet", "xdp_tx",
+                           "ipip", "lbd", "above xdp_tx", "x ipip", "sampled");
 }
 
 std::string Row(Table table, const std::vector<Result>& results) {
@@ -42,10 +43,12 @@ std::string Row(Table table, const std::vector<Result>& results) {
   const double lbd = median(Contender::kLbd);
   const double ipip = median(Contender::kIpip);
   const double xdp_tx = median(Contender::kXdpTx);
-  return table == Table::kLive ? fmt::format("{:<20}{:>9.2f}{:>9.2f}{:>9.2f}{:>8.0f}%", name,
-                                             1e3 / xdp_tx, 1e3 / ipip, 1e3 / lbd, 100 * ipip / lbd)
-                               : fmt::format("{:<20}{:>9.1f}{:>9.1f}{:>9.1f}{:>14.1f}{:>9.2f}",
-                                             name, xdp_tx, ipip, lbd, lbd - xdp_tx, lbd / ipip);
+  const double sampled = median(Contender::kSampled);
+  return table == Table::kLive
+             ? fmt::format("{:<20}{:>9.2f}{:>9.2f}{:>9.2f}{:>8.0f}%{:>9.2f}", name, 1e3 / xdp_tx,
+                           1e3 / ipip, 1e3 / lbd, 100 * ipip / lbd, 1e3 / sampled)
+             : fmt::format("{:<20}{:>9.1f}{:>9.1f}{:>9.1f}{:>14.1f}{:>9.2f}{:>9.1f}", name, xdp_tx,
+                           ipip, lbd, lbd - xdp_tx, lbd / ipip, sampled);
 }
 
 }  // namespace lb::bench

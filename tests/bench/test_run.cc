@@ -21,7 +21,7 @@ StatusOr<double> RunContender(Wrapper& wrapper, const Contenders& contenders, Co
   auto ns = wrapper.Run(contenders.fd(contender), contenders.expected(contender), packets);
   if (!ns.ok()) return Annotate(ns.status(), ToString(contender));
   const uint64_t counted = contenders.counted() - before;
-  if (const uint64_t sent = contender == Contender::kLbd ? packets : 0; counted != sent) {
+  if (const uint64_t sent = IsLbd(contender) ? packets : 0; counted != sent) {
     return Internal(fmt::format("lbd counted {} packets of {}", counted, sent));
   }
   return *ns / packets;

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts that are broken on purpose, and whether the doctors say so."""
+
+import json
+
+from actors import VIP4, VIP6, agent_pins, binary, lbctl, start_agent
+from harness import expect, new_lab, scenario, with_both_vips
+from lab import wait_until
+
+
+def findings(lab):
+    """What lbctl doctor finds wrong, {check: (level, fix)}, and its exit code."""
+    done = lbctl(lab, "doctor", "-o", "json", check=False)
+    return {row["check"]: (row["level"], row["fix"]) for row in json.loads(done.stdout)["findings"]
+            if row["level"] != "ok"}, done.returncode
+
+
+def expect_finding(lab, before, check, level, fix):
+    """The doctor finds this, and nothing else that it did not find before."""
+    now, code = findings(lab)
+    new = {name: found for name, found in now.items() if before.get(name) != found}
+    expect(check in new and new[check][0] == level and fix in new[check][1],
+           f"wanted {check} {level} {fix!r}, found {new}")
+    expect(set(new) <= {check, "vip", "next hop", "eth0: link"}, f"besides {check}: {new}")
+    expect(code == (1 if any(level == "fail" for level, _ in now.values()) else 0),
+           f"exit code {code} for {now}")
+
+
+@scenario
+def doctor():
+    """lbctl doctor names each fault of the load balancer's host, with the command that mends it."""
+    with with_both_vips() as lab:
+        lb, router = lab.lb, lab.router
+        before, code = findings(lab)
+        expect(code == 0 and all(level == "warn" for level, _ in before.values()), before)
+        found = 0
+
+        lb.ip(["link set eth0 mtu 1500"])
+        wait_until(lambda: "eth0: mtu headroom" in findings(lab)[0], 5, "the MTU is noticed")
+        expect_finding(lab, before, "eth0: mtu headroom", "warn", "ip link set eth0 mtu 1540")
+        lb.ip(["link set eth0 mtu 1600"])
+        found += 1
+
+        router.run(["sysctl", "-qw", "net.ipv6.conf.to-lb.keep_addr_on_down=1"])
+        router.ip(["link set to-lb down"])
+        wait_until(lambda: "eth0: link" in findings(lab)[0], 5, "the carrier is noticed")
+        expect_finding(lab, before, "eth0: link", "fail", "cable")
+        router.ip(["link set to-lb up"])
+        found += 1
+        wait_until(lambda: findings(lab)[0] == before, 10, "all is well again")
+
+        lb.ip(["route del default", "route add blackhole default"])
+        wait_until(lambda: "next hop" in findings(lab)[0], 5, "the missing route is noticed")
+        expect_finding(lab, before, "next hop", "fail", "ip route get")
+        lb.ip(["route del default", f"route add default via {lb.gateway4}"])
+        found += 1
+        wait_until(lambda: findings(lab)[0] == before, 10, "all is well again")
+
+        for real in lab.reals:
+            lbctl(lab, "real", "update", f"{VIP4}:80/tcp", real.ip4, "--state", "down")
+        expect_finding(lab, before, "vip", "fail", f"lbctl vip show {VIP4}:80/tcp")
+        lbctl(lab, "real", "activate", f"{VIP4}:80/tcp", lab.reals[0].ip4)
+        found += 1
+        expect(findings(lab)[0] == before, "the activated real is not noticed")
+
+        text = lbctl(lab, "doctor", check=False).stdout
+        expect("hash key" in text and "openssl rand" in text and " ok, " in text, text)
+
+        lab.lbd.stop()
+        done = lbctl(lab, "doctor", check=False)
+        expect(done.returncode == 1 and "cannot reach lbd" in done.stdout, done)
+        return {"faults": found + 1}
+
+
+@scenario
+def doctor_of_a_real():
+    """lbagent doctor names each fault of a real server, with the command that mends it."""
+    with new_lab(reals=1) as lab:
+        real = lab.reals[0]
+
+        def examine():
+            done = real.run([binary("lbagent"), "doctor", "--interface", "eth0", "--vip", VIP4,
+                             "--vip", VIP6, "--bpffs", agent_pins(real)], check=False)
+            return done.stdout, done.returncode
+
+        text, code = examine()
+        expect(code == 1 and "nothing unwraps" in text and f"ip addr add {VIP4}/32 dev lo" in text,
+               text)
+        start_agent(real)
+        text, code = examine()
+        expect(code == 0 and "FAIL" not in text and "warn" not in text, text)
+        faults = [
+            (["sysctl", "-qw", "net.ipv4.conf.eth0.rp_filter=1"],
+             "sysctl -w net.ipv4.conf.eth0.rp_filter=2", 1),
+            (["sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=0"],
+             "sysctl -w net.ipv4.conf.eth0.arp_ignore=1", 1),
+            (["sysctl", "-qw", "net.ipv4.conf.all.arp_announce=0"],
+             "sysctl -w net.ipv4.conf.eth0.arp_announce=2", 0),
+            (["ip", "link", "set", "eth0", "mtu", "1500"], "ip link set eth0 mtu 1540", 0),
+            (["ip", "addr", "del", f"{VIP4}/32", "dev", "lo"], f"ip addr add {VIP4}/32 dev lo", 1),
+        ]
+        for harm, fix, wanted in faults:
+            real.run(harm)
+            text, code = examine()
+            expect(f"do: {fix}" in text and code == wanted, f"after {harm}: {code}\n{text}")
+            # The remedy is what the doctor says, word for word, but for the MTU's explanation.
+            real.run(fix.split())
+            text, code = examine()
+            expect(fix not in text and code == 0, f"after {fix}: {code}\n{text}")
+        return {"faults": len(faults) + 2}

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people look at: lbctl top in a terminal, the status page, completion in shells."""
+
+import json
+import os
+import re
+
+from actors import SBIN, VIP4, VIP6, binary, decap_counts, lbctl, socket_path
+from harness import expect, expect_served, scenario, with_both_vips
+from lab import run, wait_until
+
+
+class Terminal:
+    """A tmux of its own."""
+
+    def __init__(self, lab, command, width=80, height=24):
+        self._socket = lab.dir / "tmux.sock"
+        self._env = {"TERM": "xterm", "LANG": "C.UTF-8", "TMUX": ""}
+        # The server of tmux sometimes goes before its first client has come.
+        wait_until(lambda: self.tmux("-f", "/dev/null", "new-session", "-d", "-x", width, "-y", height,
+                                     " ".join(map(str, lab.lb.command(command))),
+                                     check=False).returncode == 0, 10, "tmux starts", 0.3)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.tmux("kill-server", check=False)
+
+    def tmux(self, *argv, check=True):
+        return run(["tmux", "-S", self._socket, *argv], check=check, env=self._env)
+
+    def keys(self, *keys):
+        self.tmux("send-keys", *keys)
+
+    def screen(self):
+        return self.tmux("capture-pane", "-p").stdout.split("\n")[:-1]
+
+    def wait_for(self, text):
+        seen = []
+
+        def there():
+            seen[:] = self.screen()
+            return any(text in line for line in seen)
+        try:
+            wait_until(there, 10, f"{text!r} on the screen", 0.1)
+        except Exception as error:
+            raise type(error)(f"{error}; there is\n" + "\n".join(seen)) from None
+        return seen
+
+
+@scenario
+def top():
+    """lbctl top fits 80x24, sorts, drills down and resizes; its totals are what the reals got."""
+    with with_both_vips() as lab:
+        expect_served(lab, VIP4, 60)
+        expect_served(lab, VIP6, 40)
+        page = wait_until(lambda: _once(lab), 10, "the totals stand still")
+        sent = {VIP4: sum(decap_counts(real)["v4"] for real in lab.reals),
+                f"[{VIP6}]": sum(decap_counts(real)["v6"] for real in lab.reals)}
+        for address, packets in sent.items():
+            row = next(line for line in page if line.startswith(f"{address}:80/tcp"))
+            expect(int(row.split()[1].replace(",", "")) == packets, f"{row}: the reals got {packets}")
+            expect(row.split()[4].replace(",", "") == ("60" if address == VIP4 else "40"), row)
+        command = [binary("lbctl"), "--server", f"unix:{socket_path(lab)}", "top", "--interval", "0.3"]
+        with Terminal(lab, command) as terminal:
+            screen = terminal.wait_for("*PPS")
+            expect(len(screen) == 24 and all(len(line) <= 80 for line in screen), screen)
+            expect(screen[0].startswith("lbd ") and screen[23].startswith("q quit"), screen)
+            terminal.keys("n")
+            terminal.wait_for("*VIP")
+            terminal.keys("t")
+            terminal.wait_for("PACKETS")
+            first = next(line for line in terminal.screen() if ":80/tcp" in line).split()[0]
+            terminal.keys("Enter")
+            screen = terminal.wait_for(f"REAL of {first}")
+            addresses = [real.ip4 if first.startswith(VIP4) else real.ip6 for real in lab.reals]
+            expect(all(any(line.startswith(a) for line in screen) for a in addresses), screen)
+            terminal.keys("Escape")
+            terminal.wait_for(":80/tcp")
+            terminal.tmux("resize-window", "-x", 100, "-y", 12)
+            wait_until(lambda: len(terminal.screen()) == 12 and
+                       terminal.screen()[11].startswith("q quit"), 10, "the smaller page", 0.1)
+            terminal.keys("q")
+            wait_until(lambda: terminal.tmux("list-sessions", check=False).returncode != 0, 10,
+                       "top ends")
+        return {"packets": sum(sent.values())}
+
+
+def _once(lab):
+    """lbctl top --once, when nothing is under way any more."""
+    pages = [lbctl(lab, "top", "--once", "--interval", "0.2").stdout.splitlines() for _ in range(2)]
+    rows = [[line for line in page if ":80/tcp" in line] for page in pages]
+    return pages[1] if rows[0] == rows[1] else None
+
+
+@scenario
+def console():
+    """The status page is whole by itself, and its data is what lbd does."""
+    with with_both_vips() as lab:
+        expect_served(lab, VIP4, 30)
+
+        def get(path):
+            return lab.lb.run(["curl", "-sSi", "--max-time", "10",
+                               f"http://127.0.0.1:9188{path}"]).stdout
+        page = get("/")
+        expect("200 OK" in page and "Content-Security-Policy: default-src 'none'" in page, page[:500])
+        foreign = re.findall(r"(?:src|href|@import|url\()\s*=?\s*['\"]?(?:https?:)?//[^'\" )]+", page)
+        expect(not foreign, f"the page wants {foreign}")
+        data = json.loads(get("/console.json").partition("\n\n")[2]
+                          or get("/console.json").partition("\r\n\r\n")[2])
+        packets = {vip["vip"]["address"]: int(vip["total"]["packets"]) for vip in data["stats"]["vips"]}
+        expect(packets[VIP4] >= 30 * 4 and packets[VIP6] == 0, packets)
+        expect({"status", "vips", "findings", "events"} <= set(data), list(data))
+        expect(sum(data["vips"][0]["slots"]) == 16384, data["vips"])
+        drawn = lab.lb.run(
+            ["chromium-headless-shell", "--no-sandbox", "--disable-gpu", "--window-size=390,844",
+             f"--user-data-dir={lab.dir / 'chromium'}", "--virtual-time-budget=5000", "--dump-dom",
+             "http://127.0.0.1:9188/"], timeout=60).stdout
+        for text in (f"{VIP4}:80/tcp", f"[{VIP6}]:80/tcp", "3 of 3 reals", "packets/s forwarded",
+                     "Encapsulated and sent to a real.", lab.reals[0].ip4, "hash key"):
+            expect(text in drawn, f"the browser does not show {text!r}: {drawn[-3000:]}")
+        expect('id="stale" role="status" style="display: none;"' in drawn, "the page found no data")
+        return {"bytes": len(page)}
+
+
+@scenario
+def completion():
+    """bash, zsh and fish complete commands, options and the names that lbd knows."""
+    with with_both_vips() as lab:
+        env = {"LBCTL_SERVER": f"unix:{socket_path(lab)}",
+               "PATH": f"{binary('lbctl').parent}:{SBIN['PATH']}", "HOME": str(lab.dir)}
+        vip = f"{VIP4}:80/tcp"
+        bash = (f"source <(lbctl completion bash); COMP_LINE='lbctl vip show {VIP4}'; "
+                "COMP_POINT=${#COMP_LINE}; _lbctl; printf '%s\\n' \"${COMPREPLY[@]}\"")
+        fish = f"lbctl completion fish | source; complete -C 'lbctl vip show {VIP4}'"
+        zsh = ("autoload -U compinit; compinit -u -d /dev/null; source <(lbctl completion zsh); "
+               f"words=(lbctl vip show {VIP4}); CURRENT=4; "
+               "compadd() { shift; print -l -- $@ }; _lbctl")
+        for shell, script in (("bash", bash), ("fish", fish), ("zsh", zsh)):
+            done = run([shell, "-c", script], env=env, check=False)
+            expect(any(vip.endswith(line.split("\t")[0]) and line.strip()
+                       for line in done.stdout.splitlines()), f"{shell}: {done}")
+        words = run(["lbctl", "__complete", "real", "drain", vip, ""], env={**os.environ, **env})
+        expect(words.stdout.split() == [real.ip4 for real in lab.reals], words)
+        man = run(["man", "--warnings", "-l", "-"], stdin=run(["lbctl", "__man"], env=env).stdout)
+        expect("lbctl vip add" in man.stdout and not man.stderr, man.stderr)
+        bundle = lab.dir / "bundle.tar.gz"
+        lbctl(lab, "support-bundle", bundle)
+        names = run(["tar", "-tzf", bundle]).stdout.split()
+        expect("lbd-support/doctor.yaml" in names and "lbd-support/events.yaml" in names, names)
+        text = run(["tar", "-xzOf", bundle]).stdout
+        expect("hash_key: " not in text.replace("hash_key: ''", "").replace('hash_key: ""', ""),
+               "the bundle has the key")
+        return {"shells": 3}
