@@ -134,7 +134,7 @@ def completion():
         bash = (f"source <(lbctl completion bash); COMP_LINE='lbctl vip show {VIP4}'; "
                 "COMP_POINT=${#COMP_LINE}; _lbctl; printf '%s\\n' \"${COMPREPLY[@]}\"")
         fish = f"lbctl completion fish | source; complete -C 'lbctl vip show {VIP4}'"
-        zsh = ("autoload -U compinit; compinit -u -d /dev/null; source <(lbctl completion zsh); "
+        zsh = ("autoload -U compinit; compinit -u -D; source <(lbctl completion zsh); "
                f"words=(lbctl vip show {VIP4}); CURRENT=4; "
                "compadd() { shift; print -l -- $@ }; _lbctl")
         for shell, script in (("bash", bash), ("fish", fish), ("zsh", zsh)):
