@@ -197,7 +197,7 @@ TEST_P(MtuTest, ThePacketThatJustFitsLeavesAndOneByteMoreDoesNot) {
     EXPECT_EQ(at_limit.out.size(), mtu + 14);
     EXPECT_EQ(balancer.Send(Ethernet({}, WebOfLength(vip, fits + 1))).verdict,
               mtu == 1280 && !vip.address.is_v4() ? LB_TOO_BIG : LB_TOO_BIG_REPLY);
-    EXPECT_EQ(balancer.CounterOf(vip, real), (dataplane::Counter{1, fits}));
+    EXPECT_EQ(balancer.CounterOf(vip, real), (dataplane::Counter{1, fits, 1}));
     // Padding is no part of the packet.
     EXPECT_EQ(balancer.Send(Ethernet({.padding = 4}, WebOfLength(vip, fits))).verdict, LB_FORWARD);
   }
