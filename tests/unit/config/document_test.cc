@@ -343,7 +343,8 @@ TEST(DocumentWriterTest, ScriptsSeeDefaultsToo) {
       "description": ""
     }
   ],
-  "notes": []
+  "notes": [],
+  "cpu_packets": []
 }
 )");
   EXPECT_EQ(
