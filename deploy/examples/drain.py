@@ -29,6 +29,12 @@ def load(directory):
             importlib.import_module("lb.v1.types_pb2"))
 
 
+def message_class(message):
+    """The class of a message: in the module of its .proto."""
+    module = message.file.name.removesuffix(".proto").replace("/", ".") + "_pb2"
+    return getattr(importlib.import_module(module), message.name)
+
+
 class LoadBalancer:
     """The calls of lb.v1.LoadBalancer as methods: lb.AddVip(request)."""
 
@@ -37,7 +43,7 @@ class LoadBalancer:
             make = channel.unary_stream if method.name.startswith("Watch") else channel.unary_unary
             call = make(f"/lb.v1.LoadBalancer/{method.name}",
                         request_serializer=lambda message: message.SerializeToString(),
-                        response_deserializer=getattr(service, method.output_type.name).FromString)
+                        response_deserializer=message_class(method.output_type).FromString)
             setattr(self, method.name, call)
 
 

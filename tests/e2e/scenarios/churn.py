@@ -118,7 +118,7 @@ def churn():
             for real in first[3:]:
                 service.real("drain", real)
             for real in first[3:]:
-                wait_until(lambda leaving=real: service.remaining(leaving) == (0, 0), 120,
+                wait_until(lambda leaving=real: service.remaining(leaving) == (0, 0), 300,
                            f"{real.name} is drained", 1)
                 service.real("delete", real)
         service.tracking()
