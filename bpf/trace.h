@@ -139,12 +139,17 @@ static __always_inline __u32 trace_copy_frame(struct xdp_md *ctx, const struct l
 	__u32 head = forwarded ? state->l2_length & 31 : 0;
 	__u32 skip = forwarded ? state->l3_offset & PACKET_MAX_OFFSET : 0;
 	__u32 length = bpf_xdp_get_buff_len(ctx) - skip;
+	__u32 last;
 
 	state->sample.frame_length = length + head;
 	if (length > f->snap - head)
 		length = f->snap - head;
-	if (length - 1 >= LB_SAMPLE_FRAME_MAX)
+	/* So the verifier of Linux 6.1 sees, too, that the length is not 0. */
+	last = length - 1;
+	barrier_var(last);
+	if (last >= LB_SAMPLE_FRAME_MAX)
 		return 0;
+	length = last + 1;
 	__builtin_memcpy(state->frame, state->l2, sizeof(state->l2));
 	if (bpf_xdp_load_bytes(ctx, skip, state->frame + head, length))
 		return 0;
