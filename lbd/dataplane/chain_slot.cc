@@ -10,36 +10,17 @@
 #include <cstdio>
 #include <vector>
 
+#include "lbd/dataplane/bpf_info.h"
+
 namespace lb::dataplane {
 namespace {
-
-// Zeroed where there is no such thing.
-bpf_map_info MapInfo(int fd) {
-  bpf_map_info info{};
-  uint32_t length = sizeof(info);
-  if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &length) != 0) return {};
-  return info;
-}
-
-bpf_prog_info ProgramInfo(int fd) {
-  bpf_prog_info info{};
-  uint32_t length = sizeof(info);
-  if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &length) != 0) return {};
-  return info;
-}
 
 // True also where we may not look: without CAP_SYS_ADMIN.
 bool UsesMap(uint32_t program_id, uint32_t map_id) {
   const UniqueFd program(bpf_prog_get_fd_by_id(program_id));
   if (!program.valid() && errno == EPERM) return true;
-  std::vector<uint32_t> ids(64);
-  bpf_prog_info info{};
-  info.nr_map_ids = ids.size();
-  info.map_ids = reinterpret_cast<uintptr_t>(ids.data());
-  uint32_t length = sizeof(info);
-  if (bpf_obj_get_info_by_fd(program.get(), &info, &length) != 0) return false;
-  ids.resize(std::min<size_t>(info.nr_map_ids, ids.size()));
-  return std::ranges::find(ids, map_id) != ids.end();
+  const auto ids = MapIdsOf(program.get());
+  return ids.ok() && std::ranges::find(*ids, map_id) != ids->end();
 }
 
 Status Pin(int fd, const std::string& path) {

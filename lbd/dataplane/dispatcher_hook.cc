@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "lbd/base/unique_fd.h"
+#include "lbd/dataplane/bpf_info.h"
 #include "lbd/dataplane/program.h"
 
 namespace lb::dataplane {
@@ -38,13 +39,6 @@ int Note(libxdp_print_level level, const char* format, va_list arguments) {
   last_warning = text;
   while (!last_warning.empty() && last_warning.back() == '\n') last_warning.pop_back();
   return 0;
-}
-
-// Of the program behind a descriptor; 0 where there is none.
-uint32_t IdOf(int fd) {
-  bpf_prog_info info{};
-  uint32_t length = sizeof(info);
-  return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &length) == 0 ? info.id : 0;
 }
 
 StatusOr<XdpProgram> FromFd(int fd) {
@@ -159,7 +153,7 @@ Status DispatcherHook::Remove(const std::string& pin) {
   const UniqueFd fd(bpf_obj_get(pin.c_str()));
   if (!fd.valid()) return errno == ENOENT ? OkStatus() : ErrnoStatus(errno, "open " + pin);
   const auto info = GetInterface(interface_);
-  if (info.ok() && Calls(DispatcherOf(info->index), IdOf(fd.get()))) {
+  if (info.ok() && Calls(DispatcherOf(info->index), ProgramInfo(fd.get()).id)) {
     LB_ASSIGN_OR_RETURN(const XdpProgram program, FromFd(fd.get()));
     last_warning.clear();
     if (const int error = xdp_program__detach(program.get(), info->index, ModeOf(*info), 0);
@@ -184,7 +178,7 @@ uint32_t DispatcherHook::program_id() const {
   if (!info.ok() || info->xdp_program_id == 0) return 0;
   if (known_dispatcher_ != info->xdp_program_id) {
     const UniqueFd program(bpf_obj_get(pin_.c_str()));
-    const uint32_t id = IdOf(program.get());
+    const uint32_t id = ProgramInfo(program.get()).id;
     known_program_ = id != 0 && Calls(DispatcherOf(info->index), id) ? id : 0;
     known_dispatcher_ = info->xdp_program_id;
   }
@@ -196,7 +190,7 @@ std::string DispatcherHook::Problem() const {
 }
 
 Status DispatcherHook::Replace(int program_fd, int expected_fd) {
-  if (expected_fd >= 0 && program_id() != IdOf(expected_fd)) {
+  if (expected_fd >= 0 && program_id() != ProgramInfo(expected_fd).id) {
     return FailedPrecondition(
         fmt::format("{}: its dispatcher calls another program of lbd", interface_));
   }

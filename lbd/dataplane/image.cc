@@ -12,24 +12,12 @@
 #include <set>
 
 #include "lbd/base/unique_fd.h"
+#include "lbd/dataplane/bpf_info.h"
 #include "lbd/dataplane/grace_period.h"
 #include "lbd/model/flow_table.h"
 
 namespace lb::dataplane {
 namespace {
-
-StatusOr<std::vector<uint32_t>> MapIdsOf(const UniqueFd& program) {
-  std::vector<uint32_t> ids(64);
-  bpf_prog_info info{};
-  info.nr_map_ids = ids.size();
-  info.map_ids = reinterpret_cast<uintptr_t>(ids.data());
-  uint32_t length = sizeof(info);
-  if (bpf_obj_get_info_by_fd(program.get(), &info, &length) != 0) {
-    return ErrnoStatus(errno, "ask for the program");
-  }
-  ids.resize(std::min<size_t>(info.nr_map_ids, ids.size()));
-  return ids;
-}
 
 // The constants of a program: the only map that is not one of the tables.
 StatusOr<lb_config> ReadConfig(const UniqueFd& map) {
@@ -68,7 +56,7 @@ StatusOr<Image> Image::Open(uint32_t program_id) {
 
 StatusOr<Image> Image::Open(const UniqueFd& program, const OpenMap& open_map) {
   if (!program.valid()) return ErrnoStatus(errno, "open the program");
-  LB_ASSIGN_OR_RETURN(const auto ids, MapIdsOf(program));
+  LB_ASSIGN_OR_RETURN(const auto ids, MapIdsOf(program.get()));
   Image image;
   std::optional<lb_config> config;
   for (const uint32_t id : ids) {

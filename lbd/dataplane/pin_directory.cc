@@ -17,6 +17,8 @@
 #include <iterator>
 #include <utility>
 
+#include "lbd/dataplane/bpf_info.h"
+
 namespace lb::dataplane {
 namespace {
 
@@ -148,11 +150,8 @@ void PinDirectory::KeepProgram(uint32_t id) {
 
 UniqueFd PinDirectory::OpenProgram(uint32_t id) const {
   UniqueFd fd(bpf_obj_get((ProgramPath(id) + "/program").c_str()));
-  bpf_prog_info info{};
-  uint32_t length = sizeof(info);
   // Numbers begin anew with each boot, pins do not outlive one; but who knows.
-  const bool right =
-      fd.valid() && bpf_obj_get_info_by_fd(fd.get(), &info, &length) == 0 && info.id == id;
+  const bool right = fd.valid() && ProgramInfo(fd.get()).id == id;
   return right ? std::move(fd) : UniqueFd(bpf_prog_get_fd_by_id(id));
 }
 

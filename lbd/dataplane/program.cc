@@ -18,6 +18,7 @@
 #include "lb_xdp.skel.h"
 #include "lb_xdp_trace.skel.h"
 #include "lbd/base/unique_fd.h"
+#include "lbd/dataplane/bpf_info.h"
 
 namespace lb::dataplane {
 namespace {
@@ -25,10 +26,9 @@ namespace {
 constexpr size_t kVerifierLogBytes = 1 << 20;
 
 bool IsTable(int map_fd) {
-  bpf_map_info info{};
-  uint32_t length = sizeof(info);
-  return bpf_obj_get_info_by_fd(map_fd, &info, &length) == 0 && info.type == BPF_MAP_TYPE_ARRAY &&
-         info.max_entries == 1 && (info.map_flags & BPF_F_MMAPABLE) != 0;
+  const bpf_map_info info = MapInfo(map_fd);
+  return info.type == BPF_MAP_TYPE_ARRAY && info.max_entries == 1 &&
+         (info.map_flags & BPF_F_MMAPABLE) != 0;
 }
 
 // Turns references to tables into pointers to their values; runs after libbpf's own relocations.
@@ -245,9 +245,7 @@ StatusOr<ProgramRun> Program::TestRun(std::span<const uint8_t> frame, uint32_t i
 }
 
 ProgramStats Program::ReadStats() const {
-  bpf_prog_info info{};
-  uint32_t length = sizeof(info);
-  if (bpf_obj_get_info_by_fd(fd_, &info, &length) != 0) return {};
+  const bpf_prog_info info = ProgramInfo(fd_);
   return {.runs = info.run_cnt, .run_nanos = info.run_time_ns};
 }
 
