@@ -9,6 +9,7 @@
 #include "icmp.h"
 #include "lb/flow_hash.h"
 #include "parse.h"
+#include "probe.h"
 #include "ring.h"
 #include "route_by_id.h"
 #include "stats.h"
@@ -129,6 +130,18 @@ static __always_inline enum lb_verdict decide_full(struct packet *p)
 	return verdict;
 }
 
+/* What is for no VIP: an answer to a health probe, or the host's. */
+static __noinline enum lb_verdict decide_probe(struct xdp_md *ctx)
+{
+	struct packet p = {.ctx = ctx};
+	__be16 type = parse_ethernet(&p);
+
+	if (type != bpf_htons(ETH_P_IP) && type != bpf_htons(ETH_P_IPV6))
+		return LB_NOT_VIP;
+	p.v6 = type == bpf_htons(ETH_P_IPV6);
+	return parse_ip(&p) == LB_CONTINUE ? probe_reply(&p) : LB_NOT_VIP;
+}
+
 static __always_inline int action_of(enum lb_verdict verdict)
 {
 	switch (verdict) {
@@ -180,6 +193,9 @@ int lb_xdp(struct xdp_md *ctx)
 			return XDP_TX;
 		return bpf_redirect_map(&lb_ports, p.out_ifindex, 0);
 	}
+	/* Only here, so that packets to VIPs do not pay for it. */
+	if (verdict == LB_NOT_VIP && (lb_config.features & LB_FEATURE_PROBES))
+		verdict = decide_probe(ctx);
 	stats_count_verdict(verdict);
 	return action_of(verdict);
 }

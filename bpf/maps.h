@@ -106,6 +106,18 @@ struct {
 	__type(value, __u32);
 } lb_ports SEC(".maps");
 
+/* How answers to health probes are recognised. Written by user space. */
+LB_TABLE(struct lb_probe, lb_probe);
+
+/* The sockets that get them, queue by queue. Set by user space; the kernel clears the entry of a
+ * socket that is closed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, LB_PROBE_SOCKETS);
+	__type(key, __u32);
+	__type(value, __u32);
+} lb_probe_sockets SEC(".maps");
+
 /* The first element of a table; what it points to is hidden from the compiler. */
 #define lb_table(name)                                            \
 	({                                                        \

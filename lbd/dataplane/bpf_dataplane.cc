@@ -40,9 +40,9 @@ std::map<IpAddress, NextHop> Resolved(const std::vector<NextHopResult>& results)
   return hops;
 }
 
-uint32_t FeaturesOf(const std::vector<Service>& services) {
-  uint32_t features = 0;
-  for (const Service& service : services) features |= dataplane::FeaturesOf(service.vip);
+uint32_t FeaturesOf(const Desired& desired) {
+  uint32_t features = desired.probing ? LB_FEATURE_PROBES : 0;
+  for (const Service& service : desired.services) features |= dataplane::FeaturesOf(service.vip);
   return features;
 }
 
@@ -91,12 +91,14 @@ StatusOr<std::unique_ptr<XdpHook>> OpenHook(const PinDirectory& pins,
 }  // namespace
 
 BpfDataplane::BpfDataplane(PinDirectory pins, std::unique_ptr<NextHopResolver> resolver,
-                           UniqueFd refresh_timer, UniqueFd sweep_timer, UniqueFd events)
+                           UniqueFd refresh_timer, UniqueFd sweep_timer, UniqueFd events,
+                           std::unique_ptr<ProbePath> probes)
     : pins_(std::move(pins)),
       resolver_(std::move(resolver)),
       refresh_timer_(std::move(refresh_timer)),
       sweep_timer_(std::move(sweep_timer)),
-      events_(std::move(events)) {}
+      events_(std::move(events)),
+      probes_(std::move(probes)) {}
 
 StatusOr<std::unique_ptr<BpfDataplane>> BpfDataplane::Create(const std::string& pin_path) {
   LB_ASSIGN_OR_RETURN(PinDirectory pins, PinDirectory::Open(pin_path));
@@ -110,9 +112,10 @@ StatusOr<std::unique_ptr<BpfDataplane>> BpfDataplane::Create(const std::string& 
       return ErrnoStatus(errno, "watch the events of the network");
     }
   }
+  LB_ASSIGN_OR_RETURN(auto probes, ProbePath::Create());
   return std::unique_ptr<BpfDataplane>(new BpfDataplane(std::move(pins), std::move(resolver),
                                                         std::move(timer), std::move(sweep_timer),
-                                                        std::move(events)));
+                                                        std::move(events), std::move(probes)));
 }
 
 StatusOr<std::vector<std::string>> BpfDataplane::DetachAll(const std::string& pin_path) {
@@ -233,11 +236,12 @@ void BpfDataplane::ScheduleSweep() {
 
 StatusOr<std::unique_ptr<Forwarder>> BpfDataplane::Build(const Desired& desired,
                                                          const std::vector<NextHopResult>& hops,
-                                                         const std::optional<Image>& image) {
+                                                         const std::optional<Image>& image) const {
   Status status;
   for (uint32_t layout = 0; layout < kLayouts; ++layout) {
     LB_ASSIGN_OR_RETURN(auto forwarder,
-                        Forwarder::Create(desired.settings, FeaturesOf(desired.services), layout));
+                        Forwarder::Create(desired.settings, FeaturesOf(desired), layout,
+                                          Forwarder::MonotonicSeconds, probes_.get()));
     forwarder->SetNextHops(Resolved(hops));
     if (image) forwarder->Adopt(*image, desired.services);
     status = forwarder->Update(desired.services);
@@ -347,7 +351,7 @@ Status BpfDataplane::Apply(const Desired& desired) {
   effective.settings = Effective(desired.settings, interfaces);
   // A feature that is no longer used stays until the next program.
   const bool has_all =
-      forwarder_ != nullptr && (FeaturesOf(desired.services) & ~forwarder_->features()) == 0;
+      forwarder_ != nullptr && (FeaturesOf(desired) & ~forwarder_->features()) == 0;
   if (has_all && forwarder_->settings() == effective.settings) {
     // Reals that leave keep their hop until nothing names them.
     auto known = Resolved(next_hops_);
@@ -392,6 +396,7 @@ Status BpfDataplane::Apply(const Desired& desired) {
     program_before_ = ReadStats().program;
   }
   forwarder_ = std::move(fresh);
+  probes_->SetProgram(desired.probing ? forwarder_->program().fd() : -1);
   commit();
   pins_.KeepProgram(forwarder_->program().id());
   if (const Status status = pins_.PinMaps(forwarder_->maps()); !status.ok()) {
@@ -399,6 +404,27 @@ Status BpfDataplane::Apply(const Desired& desired) {
   }
   ScheduleSweep();
   return OkStatus();
+}
+
+Status BpfDataplane::UpdateRings(const std::vector<Service>& services) {
+  if (forwarder_ == nullptr) return FailedPrecondition("nothing was applied yet");
+  LB_RETURN_IF_ERROR(forwarder_->Update(services));
+  desired_.services = services;
+  ScheduleSweep();
+  return OkStatus();
+}
+
+std::set<std::pair<model::VipKey, IpAddress>> BpfDataplane::Serving() const {
+  std::set<std::pair<model::VipKey, IpAddress>> serving;
+  const std::optional<Image> image = ImageInForce(ProgramInForce());
+  if (!image) return serving;
+  for (const VipImage& vip : image->vips()) {
+    for (const uint16_t number : vip.serving) {
+      const auto real = vip.reals.find(number);
+      if (real != vip.reals.end()) serving.emplace(vip.key, real->second);
+    }
+  }
+  return serving;
 }
 
 void BpfDataplane::ReattachLost() {
@@ -541,7 +567,7 @@ StatusOr<std::unique_ptr<CaptureReader>> BpfDataplane::StartCapture(const Captur
   LB_ASSIGN_OR_RETURN(
       TracingProgram program,
       TracingProgram::Load(forwarder_->config(), forwarder_->maps(), forwarder_->prefix_maps(),
-                           filter, Forwarder::PriorityOf(desired_.settings)));
+                           filter, Forwarder::PriorityOf(desired_.settings), probes_.get()));
   LB_ASSIGN_OR_RETURN(auto reader, CaptureReader::Create(program, forwarder_->maps()));
   if (const auto interfaces = FindInterfaces(desired_.settings); interfaces.ok()) {
     OpenPorts(program.program(), *interfaces);

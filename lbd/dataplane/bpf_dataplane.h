@@ -33,6 +33,9 @@ class BpfDataplane : public Dataplane {
   static StatusOr<std::vector<std::string>> DetachAll(const std::string& pin_path);
 
   Status Apply(const Desired& desired) override;
+  Status UpdateRings(const std::vector<Service>& services) override;
+  std::set<std::pair<model::VipKey, IpAddress>> Serving() const override;
+  ProbePath* probe_path() override { return probes_.get(); }
   int event_fd() const override { return events_.get(); }
   void OnEvents() override;
   std::vector<Attachment> Attachments() const override;
@@ -52,7 +55,7 @@ class BpfDataplane : public Dataplane {
   using Interfaces = std::map<std::string, InterfaceInfo>;
 
   BpfDataplane(PinDirectory pins, std::unique_ptr<NextHopResolver> resolver, UniqueFd refresh_timer,
-               UniqueFd sweep_timer, UniqueFd events);
+               UniqueFd sweep_timer, UniqueFd events, std::unique_ptr<ProbePath> probes);
 
   static StatusOr<Interfaces> FindInterfaces(const model::Settings& settings);
   std::vector<NextHopResult> ResolveAll(const Desired& desired, const Interfaces& interfaces);
@@ -64,9 +67,9 @@ class BpfDataplane : public Dataplane {
   // What it does; empty: there is none, or it cannot be read.
   std::optional<Image> ImageInForce(uint32_t program_id) const;
   // A forwarder that has `desired` in place and goes on as `image` does, attached to nothing.
-  static StatusOr<std::unique_ptr<Forwarder>> Build(const Desired& desired,
-                                                    const std::vector<NextHopResult>& hops,
-                                                    const std::optional<Image>& image);
+  StatusOr<std::unique_ptr<Forwarder>> Build(const Desired& desired,
+                                             const std::vector<NextHopResult>& hops,
+                                             const std::optional<Image>& image) const;
   // Lets frames leave by all of `interfaces`.
   static void OpenPorts(const Program& program, const Interfaces& interfaces);
   // What keeps a program attached to an interface: of an earlier process, or new.
@@ -92,6 +95,7 @@ class BpfDataplane : public Dataplane {
   UniqueFd refresh_timer_;  // one refresh for a burst of events
   UniqueFd sweep_timer_;
   UniqueFd events_;                       // epoll over the resolver's events and the timers
+  std::unique_ptr<ProbePath> probes_;     // outlives every program
   bool refresh_pending_ = false;          // the timer runs
   std::unique_ptr<Forwarder> forwarder_;  // null until the first Apply()
   std::map<std::string, std::unique_ptr<XdpHook>> hooks_;  // by interface

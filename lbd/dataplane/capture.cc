@@ -93,7 +93,8 @@ StatusOr<TracingProgram> TracingProgram::Load(const lb_config& config,
                                               std::span<const MappedArray* const> tables,
                                               std::span<const PrefixMap* const> prefix_maps,
                                               const CaptureFilter& filter,
-                                              std::optional<uint32_t> priority) {
+                                              std::optional<uint32_t> priority,
+                                              const ProbePath* probes) {
   TracingProgram self;
   const uint32_t cpus = config.cpu_mask + 1;
   LB_ASSIGN_OR_RETURN(self.filter_, MappedArray::Create("lb_filter", sizeof(lb_filter)));
@@ -103,8 +104,8 @@ StatusOr<TracingProgram> TracingProgram::Load(const lb_config& config,
   std::vector<const MappedArray*> all(tables.begin(), tables.end());
   all.push_back(&self.filter_);
   all.push_back(&self.state_);
-  LB_ASSIGN_OR_RETURN(self.program_,
-                      Program::Load(config, all, prefix_maps, priority, Program::Build::kTrace));
+  LB_ASSIGN_OR_RETURN(self.program_, Program::Load(config, all, prefix_maps, priority,
+                                                   Program::Build::kTrace, probes));
   return self;
 }
 

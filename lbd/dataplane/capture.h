@@ -44,7 +44,8 @@ class TracingProgram {
                                        std::span<const MappedArray* const> tables,
                                        std::span<const PrefixMap* const> prefix_maps,
                                        const CaptureFilter& filter,
-                                       std::optional<uint32_t> priority = std::nullopt);
+                                       std::optional<uint32_t> priority = std::nullopt,
+                                       const ProbePath* probes = nullptr);
 
   const Program& program() const { return program_; }
   const MappedArray& state() const { return state_; }

@@ -5,13 +5,16 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lbd/base/status.h"
 #include "lbd/dataplane/decision.h"
 #include "lbd/dataplane/next_hop.h"
+#include "lbd/dataplane/probe_path.h"
 #include "lbd/model/config.h"
 #include "lbd/model/ring_builder.h"
 
@@ -36,6 +39,7 @@ struct Service {
 struct Desired {
   model::Settings settings;
   std::vector<Service> services;
+  bool probing = false;  // hand answers to health probes to the sockets of probe_path()
 };
 
 struct Attachment {
@@ -111,7 +115,7 @@ struct TrackedFlow {
 
 struct VerdictCounter {
   std::string_view verdict;      // "no_real"
-  std::string_view action;       // "tx", "pass" or "drop"
+  std::string_view action;       // "tx", "pass", "drop" or "redirect"
   std::string_view description;  // one sentence
   uint64_t packets = 0;
 };
@@ -161,6 +165,14 @@ class Dataplane {
 
   // Makes the kernel forward by `desired`, all or nothing; returns when every CPU does.
   virtual Status Apply(const Desired& desired) = 0;
+  // The same services as applied, with other rings or states of reals: quick, because it asks the
+  // network nothing.
+  virtual Status UpdateRings(const std::vector<Service>& services) = 0;
+  // The reals that get new connections at the moment, by whatever program is in force: also that of
+  // an lbd before this one.
+  virtual std::set<std::pair<model::VipKey, IpAddress>> Serving() const = 0;
+  // How answers to health probes get here; null: they cannot. Lives as long as this.
+  virtual ProbePath* probe_path() = 0;
 
   // Readable when next hops may have changed; then call OnEvents(). -1: no such thing.
   virtual int event_fd() const = 0;

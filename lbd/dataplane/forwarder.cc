@@ -67,7 +67,7 @@ std::optional<uint32_t> Forwarder::PriorityOf(const model::Settings& settings) {
 
 StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& settings,
                                                        uint32_t features, uint32_t attempt,
-                                                       Clock clock) {
+                                                       Clock clock, const ProbePath* probes) {
   const MapSizes sizes = MapSizes::For(settings.limits, libbpf_num_possible_cpus(), features);
   const uint64_t vip_hash_key = SipHash24({attempt, 0}, {});
   std::unique_ptr<Forwarder> self(new Forwarder(settings, features, sizes, std::move(clock)));
@@ -108,8 +108,9 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
                       PrefixMap::Create("lb_sources", sizeof(lb_source_key), sizeof(uint32_t),
                                         sizes.source_prefixes));
   self->config_ = EncodeConfig(settings, sizes, vip_hash_key, features);
-  LB_ASSIGN_OR_RETURN(self->program_, Program::Load(self->config_, self->maps(),
-                                                    self->prefix_maps(), PriorityOf(settings)));
+  LB_ASSIGN_OR_RETURN(self->program_,
+                      Program::Load(self->config_, self->maps(), self->prefix_maps(),
+                                    PriorityOf(settings), Program::Build::kForward, probes));
   self->vip_index_ =
       std::make_unique<VipIndex>(VipIndex::Tables{.vips = self->vips_map_.as<lb_vip>(),
                                                   .wide_vips = self->wide_vips_map_.as<lb_vip>(),

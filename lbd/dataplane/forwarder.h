@@ -20,6 +20,7 @@
 #include "lbd/dataplane/mapped_array.h"
 #include "lbd/dataplane/policy_table.h"
 #include "lbd/dataplane/prefix_map.h"
+#include "lbd/dataplane/probe_path.h"
 #include "lbd/dataplane/program.h"
 #include "lbd/dataplane/region_allocator.h"
 #include "lbd/dataplane/server_ids.h"
@@ -40,10 +41,11 @@ class Forwarder {
   static uint32_t MonotonicSeconds();
 
   // Loads a program that knows no VIP, and of the features (LB_FEATURE_*) only these. `attempt`
-  // chooses another layout of the VIP table.
+  // chooses another layout of the VIP table. LB_FEATURE_PROBES needs `probes`, which outlives this.
   static StatusOr<std::unique_ptr<Forwarder>> Create(const model::Settings& settings,
                                                      uint32_t features = 0, uint32_t attempt = 0,
-                                                     Clock clock = MonotonicSeconds);
+                                                     Clock clock = MonotonicSeconds,
+                                                     const ProbePath* probes = nullptr);
 
   // Under a dispatcher of libxdp programs have a priority.
   static std::optional<uint32_t> PriorityOf(const model::Settings& settings);

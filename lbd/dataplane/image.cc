@@ -152,9 +152,12 @@ void Image::Thaw() {
 void Image::ReadReals(VipImage& vip) const {
   for (size_t slot = 0; slot < vip.ring.size(); ++slot) {
     vip.owners.insert(vip.ring[slot] & LB_RING_REAL_MASK);
-    if ((vip.ring[slot] & LB_RING_TRACK) != 0) vip.owners.insert(vip.ring_next[slot]);
+    const bool tracked = (vip.ring[slot] & LB_RING_TRACK) != 0;
+    if (tracked) vip.owners.insert(vip.ring_next[slot]);
+    vip.serving.insert(tracked ? vip.ring_next[slot] : vip.ring[slot] & LB_RING_REAL_MASK);
   }
   vip.owners.erase(0);
+  vip.serving.erase(0);
   std::set<uint16_t> numbers = vip.owners;
   model::FlowTable(vip.flows).Visit(
       [&](uint64_t entry) { numbers.insert(lb_flow_entry_real(entry)); });

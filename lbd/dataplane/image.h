@@ -31,6 +31,7 @@ struct VipImage {
   std::span<lb_flow_bucket> flows;
   std::map<uint16_t, IpAddress> reals;  // by number: all that ring or flows name
   std::set<uint16_t> owners;            // the numbers that the ring names
+  std::set<uint16_t> serving;           // those of them that get new connections
 };
 
 // What the maps of a loaded program say: all that the next program has to know to go on as this one

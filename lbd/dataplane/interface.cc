@@ -2,10 +2,12 @@
 #include "lbd/dataplane/interface.h"
 
 #include <fmt/format.h>
+#include <ifaddrs.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <netinet/in.h>
 
 #include "lbd/dataplane/netlink.h"
 
@@ -60,6 +62,26 @@ StatusOr<InterfaceInfo> GetInterface(const std::string& name) {
 }
 
 StatusOr<InterfaceInfo> GetInterface(int index) { return Get("", index); }
+
+std::vector<IpAddress> GetAddresses(const std::string& interface) {
+  std::vector<IpAddress> addresses;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return addresses;
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || interface != entry->ifa_name) continue;
+    if (entry->ifa_addr->sa_family == AF_INET) {
+      const auto* address = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
+      const auto* bytes = reinterpret_cast<const uint8_t*>(&address->sin_addr);
+      addresses.push_back(*IpAddress::FromBytes({bytes, sizeof(address->sin_addr)}));
+    } else if (entry->ifa_addr->sa_family == AF_INET6) {
+      const auto* address = reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr);
+      if (IN6_IS_ADDR_LINKLOCAL(&address->sin6_addr)) continue;
+      addresses.push_back(*IpAddress::FromBytes(address->sin6_addr.s6_addr));
+    }
+  }
+  freeifaddrs(list);
+  return addresses;
+}
 
 std::optional<InterfaceInfo> DecodeInterface(const nlmsghdr* message) {
   const auto* link = NetlinkHeader<ifinfomsg>(message);

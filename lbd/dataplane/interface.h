@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "lbd/base/ip_address.h"
 #include "lbd/base/mac_address.h"
 #include "lbd/base/status.h"
 
@@ -32,6 +34,9 @@ struct InterfaceInfo {
 // What the kernel says now. NOT_FOUND names the interfaces that there are.
 StatusOr<InterfaceInfo> GetInterface(const std::string& name);
 StatusOr<InterfaceInfo> GetInterface(int index);
+
+// The unicast addresses that the interface has, those that others can reach, in the kernel's order.
+std::vector<IpAddress> GetAddresses(const std::string& interface);
 
 // The interface that an RTM_NEWLINK or RTM_DELLINK is about; empty where that is malformed.
 std::optional<InterfaceInfo> DecodeInterface(const nlmsghdr* message);

@@ -111,13 +111,12 @@ std::string Tail(const std::vector<char>& log) {
   return text.size() <= keep ? text : text.substr(text.size() - keep);
 }
 
-// Lets the program work on `ours` where it names a map.
-template <typename Map>
-Status UseMap(bpf_object* object, const Map& ours) {
-  bpf_map* map = bpf_object__find_map_by_name(object, ours.name().c_str());
-  if (map == nullptr) return Internal(fmt::format("the BPF object has no map {}", ours.name()));
-  if (const int error = bpf_map__reuse_fd(map, ours.fd()); error != 0) {
-    return ErrnoStatus(-error, fmt::format("use BPF map {}", ours.name()));
+// Lets the program work on the map `fd` where it names this one.
+Status UseMap(bpf_object* object, const std::string& name, int fd) {
+  bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
+  if (map == nullptr) return Internal(fmt::format("the BPF object has no map {}", name));
+  if (const int error = bpf_map__reuse_fd(map, fd); error != 0) {
+    return ErrnoStatus(-error, fmt::format("use BPF map {}", name));
   }
   return OkStatus();
 }
@@ -145,7 +144,8 @@ std::vector<int> Program::map_fds() const {
 
 StatusOr<Program> Program::Load(const lb_config& config, std::span<const MappedArray* const> tables,
                                 std::span<const PrefixMap* const> prefix_maps,
-                                std::optional<uint32_t> priority, Build build) {
+                                std::optional<uint32_t> priority, Build build,
+                                const ProbePath* probes) {
   if (const int id = RegisterDirectPointers(); id < 0) {
     return ErrnoStatus(-id, "register the BPF program handler");
   }
@@ -168,8 +168,14 @@ StatusOr<Program> Program::Load(const lb_config& config, std::span<const MappedA
   }
   std::memcpy(constants, &config, sizeof(config));
 
-  for (const MappedArray* table : tables) LB_RETURN_IF_ERROR(UseMap(object, *table));
-  for (const PrefixMap* map : prefix_maps) LB_RETURN_IF_ERROR(UseMap(object, *map));
+  for (const MappedArray* map : tables) LB_RETURN_IF_ERROR(UseMap(object, map->name(), map->fd()));
+  for (const PrefixMap* map : prefix_maps) {
+    LB_RETURN_IF_ERROR(UseMap(object, map->name(), map->fd()));
+  }
+  if (probes != nullptr) {
+    LB_RETURN_IF_ERROR(UseMap(object, probes->table().name(), probes->table().fd()));
+    LB_RETURN_IF_ERROR(UseMap(object, ProbePath::kSocketsName, probes->sockets_fd()));
+  }
 
   bpf_map* fragments = bpf_object__find_map_by_name(object, "lb_fragments");
   if (fragments == nullptr) return Internal("the BPF object has no map lb_fragments");

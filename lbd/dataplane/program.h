@@ -13,6 +13,7 @@
 #include "lbd/dataplane/dataplane.h"
 #include "lbd/dataplane/mapped_array.h"
 #include "lbd/dataplane/prefix_map.h"
+#include "lbd/dataplane/probe_path.h"
 
 struct bpf_object;
 
@@ -33,11 +34,12 @@ class Program {
   };
 
   // Loads the program over these maps (matched by name) with `config` as its constants. With a
-  // priority it is an extension, which runs under a dispatcher of libxdp and nowhere else.
+  // priority it is an extension, which runs under a dispatcher of libxdp and nowhere else. Without
+  // `probes` answers to health probes go nowhere.
   static StatusOr<Program> Load(const lb_config& config, std::span<const MappedArray* const> tables,
                                 std::span<const PrefixMap* const> prefix_maps,
                                 std::optional<uint32_t> priority = std::nullopt,
-                                Build build = Build::kForward);
+                                Build build = Build::kForward, const ProbePath* probes = nullptr);
 
   // Runs it over a frame that comes in by `ifindex`, or by loopback where that has no XDP queue.
   // Nothing is sent. The kernel wants 14 bytes at least.

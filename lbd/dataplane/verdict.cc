@@ -7,7 +7,10 @@ namespace lb::dataplane {
 namespace {
 
 constexpr std::string_view ActionName(std::string_view action) {
-  return action == "TX" ? "tx" : action == "PASS" ? "pass" : "drop";
+  return action == "TX"         ? "tx"
+         : action == "PASS"     ? "pass"
+         : action == "REDIRECT" ? "redirect"
+                                : "drop";
 }
 
 const VerdictCounter kVerdicts[] = {
@@ -40,6 +43,9 @@ Advice AdviceOn(uint32_t verdict) {
           "them; lbctl doctor computes both."};
     case LB_ECHO_REPLY:
       return {"Somebody pings the VIP.", "Nothing to do."};
+    case LB_PROBE_REPLY:
+      return {"Reals answer the health checks of VIPs.",
+              "Nothing to do; lbctl health says how they do."};
     case LB_NOT_IP:
       return {"ARP and other link-layer traffic of the segment.", "Nothing to do."};
     case LB_NOT_VIP:

@@ -40,6 +40,7 @@ std::vector<Row> Rows() {
           {"source routes", 0, LB_FEATURE_SOURCE_ROUTES},
           {"QUIC ids", 0, LB_FEATURE_QUIC_IDS},
           {"TCP ids", 0, LB_FEATURE_TCP_IDS},
+          {"health probes", 0, LB_FEATURE_PROBES},
           {"all of all", ~0u, LB_FEATURES}};
 }
 

@@ -86,6 +86,14 @@ std::vector<Layout> LayoutsHere() {
        {LB_FIELD(lb_fragment, ports), LB_FIELD(lb_fragment, protocol),
         LB_FIELD(lb_fragment, seen)}},
       {"lb_scratch", sizeof(lb_scratch), {LB_FIELD(lb_scratch, words)}},
+      {"lb_probe_interface",
+       sizeof(lb_probe_interface),
+       {LB_FIELD(lb_probe_interface, ifindex), LB_FIELD(lb_probe_interface, sockets)}},
+      {"lb_probe",
+       sizeof(lb_probe),
+       {LB_FIELD(lb_probe, source_v4), LB_FIELD(lb_probe, source_v6),
+        LB_FIELD(lb_probe, first_port), LB_FIELD(lb_probe, last_port), LB_FIELD(lb_probe, reserved),
+        LB_FIELD(lb_probe, interfaces)}},
       {"lb_flow_bucket", sizeof(lb_flow_bucket), {LB_FIELD(lb_flow_bucket, entries)}},
       {"lb_config",
        sizeof(lb_config),
@@ -221,6 +229,8 @@ TEST_F(AbiLayoutTest, TheTablesHoldTheStructsOfTheContract) {
       {"lb_fragments", sizeof(lb_fragment)},
       {"lb_ports", sizeof(uint32_t)},
       {"lb_scratch", sizeof(lb_scratch)},
+      {"lb_probe", sizeof(lb_probe)},
+      {"lb_probe_sockets", sizeof(uint32_t)},
   };
   std::map<std::string, size_t> there;
   bpf_map* map = nullptr;

@@ -51,6 +51,7 @@ const std::vector<Feature> kFeatures = {
     {"sources", "features", [](lb_config& config) { config.features |= LB_FEATURE_SOURCES; }},
     {"source_routes", "features",
      [](lb_config& config) { config.features |= LB_FEATURE_SOURCE_ROUTES; }},
+    {"probes", "features", [](lb_config& config) { config.features |= LB_FEATURE_PROBES; }},
 };
 
 // With everything off that kFeatures switches on.

@@ -87,6 +87,7 @@ INSTANTIATE_TEST_SUITE_P(Features, LoadTest,
                                            WithFeatures("L2", LB_FEATURE_L2),
                                            WithFeatures("Sources", LB_FEATURE_SOURCES),
                                            WithFeatures("SourceRoutes", LB_FEATURE_SOURCE_ROUTES),
+                                           WithFeatures("Probes", LB_FEATURE_PROBES),
                                            WithFeatures("All", LB_FEATURES)),
                          [](const auto& test) { return test.param.name; });
 

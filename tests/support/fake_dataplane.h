@@ -35,6 +35,16 @@ class FakeDataplane : public dataplane::Dataplane {
     if (answer_.ok()) applied_.push_back(desired);
     return answer_;
   }
+  Status UpdateRings(const std::vector<dataplane::Service>& services) override {
+    const std::lock_guard lock(mutex_);
+    if (!answer_.ok()) return answer_;
+    dataplane::Desired desired = applied_.back();
+    desired.services = services;
+    applied_.push_back(std::move(desired));
+    return answer_;
+  }
+  std::set<std::pair<model::VipKey, IpAddress>> Serving() const override { return serving; }
+  dataplane::ProbePath* probe_path() override { return nullptr; }
   int event_fd() const override { return -1; }
   void OnEvents() override {}
   std::vector<dataplane::Attachment> Attachments() const override {
@@ -72,6 +82,7 @@ class FakeDataplane : public dataplane::Dataplane {
   std::vector<dataplane::NextHopResult> next_hops;
   dataplane::Stats stats;
   dataplane::Explanation explanation;
+  std::set<std::pair<model::VipKey, IpAddress>> serving;
   std::vector<dataplane::TrackedFlow> flows;
 
  private:

@@ -27,6 +27,7 @@
 	  "Longer than the next hop's MTU once encapsulated; the client was told by ICMP.")       \
 	X(ECHO_REPLY, echo_reply, TX,                                                             \
 	  "ICMP echo request to a VIP, answered by the load balancer.")                           \
+	X(PROBE_REPLY, probe_reply, REDIRECT, "Answer to a health probe, handed to the daemon.")  \
 	X(NOT_IP, not_ip, PASS, "Neither IPv4 nor IPv6 (ARP, LLDP, ...); the host handles it.")   \
 	X(NOT_VIP, not_vip, PASS,                                                                 \
 	  "No VIP for this address, port and protocol; the host handles it.")                     \
@@ -268,6 +269,34 @@ LB_ASSERT_SIZE(struct lb_scratch, 128);
 #define LB_STAGE_DECAP 64     /* tunnels that end here: what is inside is balanced */
 #define LB_STAGE_FRAMES 128   /* frames may be spread over several buffers (xdp.frags) */
 
+/* lb_probe: what answers to our health probes look like, and whose they are. */
+#define LB_PROBE_INTERFACES 16
+/* Sequence number of our ICMP echo requests; their id is a port of the range. */
+#define LB_PROBE_ECHO_SEQUENCE 0x6c62
+
+struct lb_probe_interface {
+	__u32 ifindex; /* 0 = none */
+	__u32 sockets; /* entry of its queue 0 in lb_probe_sockets */
+};
+
+struct lb_probe {
+	__u32 source_v4[4]; /* all zeros = none */
+	__u32 source_v6[4];
+	__u16 first_port;
+	__u16 last_port;
+	__u32 reserved;
+	struct lb_probe_interface interfaces[LB_PROBE_INTERFACES];
+};
+LB_ASSERT_SIZE(struct lb_probe, 168);
+
+/* AF_XDP sockets of all queues of all interfaces. */
+#define LB_PROBE_SOCKETS 4096
+
+/* In front of a frame that is handed to the daemon. */
+struct lb_probe_metadata {
+	__u64 received_ns; /* CLOCK_MONOTONIC */
+};
+
 /* lb_config.features: what some VIP or real needs; the rest is not in the program. */
 #define LB_FEATURE_WIDE_VIPS 1	 /* prefixes and port ranges */
 #define LB_FEATURE_HASH_FIELDS 2 /* VIPs hashed by other fields than most */
@@ -278,7 +307,8 @@ LB_ASSERT_SIZE(struct lb_scratch, 128);
 #define LB_FEATURE_L2 64
 #define LB_FEATURE_SOURCES 128	     /* lists of sources, rates */
 #define LB_FEATURE_SOURCE_ROUTES 256 /* groups of reals for some sources */
-#define LB_FEATURES 511		     /* all of them */
+#define LB_FEATURE_PROBES 512	     /* answers to health probes go to the daemon */
+#define LB_FEATURES 1023	     /* all of them */
 
 /* lb_policy.flags */
 #define LB_POLICY_LISTS 1      /* lb_sources has prefixes for it */
