@@ -201,6 +201,12 @@ StatusOr<v1::GetStatsResponse> Client::Call(const v1::GetStatsRequest& request) 
 StatusOr<v1::ListFlowsResponse> Client::Call(const v1::ListFlowsRequest& request) {
   return Invoke<v1::ListFlowsResponse>(&Stub::ListFlows, request);
 }
+StatusOr<v1::GetHealthResponse> Client::Call(const v1::GetHealthRequest& request) {
+  return Invoke<v1::GetHealthResponse>(&Stub::GetHealth, request);
+}
+StatusOr<v1::SetRealHealthResponse> Client::Call(const v1::SetRealHealthRequest& request) {
+  return Invoke<v1::SetRealHealthResponse>(&Stub::SetRealHealth, request);
+}
 StatusOr<v1::PurgeFlowsResponse> Client::Call(const v1::PurgeFlowsRequest& request) {
   return Invoke<v1::PurgeFlowsResponse>(&Stub::PurgeFlows, request);
 }

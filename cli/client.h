@@ -49,6 +49,8 @@ class Client {
   StatusOr<v1::GetStatusResponse> Call(const v1::GetStatusRequest& request);
   StatusOr<v1::GetStatsResponse> Call(const v1::GetStatsRequest& request);
   StatusOr<v1::ListFlowsResponse> Call(const v1::ListFlowsRequest& request);
+  StatusOr<v1::GetHealthResponse> Call(const v1::GetHealthRequest& request);
+  StatusOr<v1::SetRealHealthResponse> Call(const v1::SetRealHealthRequest& request);
   StatusOr<v1::PurgeFlowsResponse> Call(const v1::PurgeFlowsRequest& request);
 
   StatusOr<v1::ExplainFlowResponse> Call(const v1::ExplainFlowRequest& request);

@@ -17,6 +17,7 @@
 #include "cli/commands/events.h"
 #include "cli/commands/explain.h"
 #include "cli/commands/flow.h"
+#include "cli/commands/health.h"
 #include "cli/commands/real.h"
 #include "cli/commands/stats.h"
 #include "cli/commands/status.h"
@@ -114,6 +115,7 @@ class CommandLine {
     AddVip();
     AddReal();
     AddFlow();
+    AddHealth();
     AddConfig();
     AddImport();
     AddStats();
@@ -539,6 +541,35 @@ class CommandLine {
               "End after so long; default 60");
   }
 
+  void AddHealth() {
+    CLI::App* const show = app_.add_subcommand("health", "Which reals are up, and why not");
+    show->footer(FooterOf(app_, "health"));
+    HealthArguments& health = health_;
+    show->callback([this, show, &health] {
+      if (!show->get_subcommands().empty()) return;
+      action_ = [&health](const Session& s) { return ShowHealth(s, health); };
+    });
+    AddVipPosition(*show, health.vip)->required(false);
+    CLI::App& history =
+        AddCommand(*show, "history", "When a real went up and down, and why",
+                   [&health](const Session& s) { return ShowHealthHistory(s, health); });
+    AddAddressPosition(history, health.real);
+    history.add_option("--vip", health.vip, "Only behind this VIP")
+        ->check(Check(ParseVip))
+        ->type_name("VIP");
+    CLI::App& set =
+        AddCommand(*show, "set", "Make a real count as up or down, whatever its checks say",
+                   [&health](const Session& s) { return SetHealth(s, health); });
+    AddVipPosition(set, health.vip);
+    AddAddressPosition(set, health.real);
+    set.add_option("STATE", health.state, "up, down, or auto: what the checks say")
+        ->required()
+        ->check(CLI::IsMember({"up", "down", "auto"}))
+        ->type_name("");
+    AddNumber(set, "--for", health.seconds, 1, model::kMaxOverride, "SECONDS",
+              "Then its checks count again; default: until it is set to auto");
+  }
+
   void AddConfig() {
     CLI::App& noun = AddNoun(app_, "config", "The whole configuration");
     ConfigArguments& config = config_;
@@ -795,6 +826,7 @@ class CommandLine {
   std::optional<double> watch_;
   DrainArguments drain_;
   FlowArguments flow_;
+  HealthArguments health_;
   ConfigArguments config_;
   StatsArguments stats_;
   EventsArguments events_;

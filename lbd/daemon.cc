@@ -27,14 +27,17 @@
 #include "lbd/control/metrics.h"
 #include "lbd/dataplane/bpf_dataplane.h"
 #include "lbd/dataplane/program.h"
+#include "lbd/health/probe_checker.h"
 #include "lbd/metrics/exporter.h"
 
 namespace lb {
 namespace {
 
-// Programs and maps; links, routes and neighbours; AF_XDP. To open what an earlier lbd has loaded
-// by its number takes more (see PinDirectory), so that is opened by its pins.
-constexpr int kKeptCapabilities[] = {CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_NET_RAW};
+// Programs and maps; links, routes and neighbours; AF_XDP, and its memory where RLIMIT_MEMLOCK is
+// short. To open what an earlier lbd has loaded by its number takes more (see PinDirectory), so
+// that is opened by its pins.
+constexpr int kKeptCapabilities[] = {CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_NET_RAW,
+                                     CAP_IPC_LOCK};
 
 constexpr std::chrono::seconds kStopTime{5};
 
@@ -219,8 +222,10 @@ Status RunDaemon(const Options& options) {
     }
   }
   LB_ASSIGN_OR_RETURN(auto dataplane, dataplane::BpfDataplane::Create(options.pin_path));
-  LB_ASSIGN_OR_RETURN(auto controller,
-                      control::Controller::Create(std::move(dataplane), std::move(store)));
+  LB_ASSIGN_OR_RETURN(auto checker, health::ProbeChecker::Create(*dataplane->probe_path()));
+  LB_ASSIGN_OR_RETURN(
+      auto controller,
+      control::Controller::Create(std::move(dataplane), std::move(store), std::move(checker)));
   LB_RETURN_IF_ERROR(Begin(*controller, latest, options));
   if (!options.config_file.empty()) {
     server_options.read_config = [&] { return config::ReadConfigFile(options.config_file); };

@@ -42,7 +42,12 @@ Table Summary(const v1::GetStatusResponse& status) {
                          : Cell(fmt::format("{}, {} without a usable real",
                                             HumanCount(status.vips()), HumanCount(without)),
                                 Colour::kRed)});
-  table.Add({"Reals", HumanCount(status.reals())});
+  const uint32_t down = status.reals_down();
+  table.Add({"Reals", down == 0 ? Cell(HumanCount(status.reals()))
+                                : Cell(fmt::format("{}, {} down by their checks",
+                                                   HumanCount(status.reals()), HumanCount(down)),
+                                       Colour::kRed)});
+  table.Add({"Probing", status.probing()});
   table.Add({"Memory", fmt::format("{} BPF maps, {} resident", HumanBytes(status.map_bytes()),
                                    HumanBytes(status.resident_bytes()))});
   return table;

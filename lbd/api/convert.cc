@@ -8,6 +8,8 @@
 #include <optional>
 #include <set>
 
+#include "lbd/api/convert_check.h"
+
 namespace lb::api {
 namespace {
 
@@ -58,6 +60,10 @@ class Reader {
     if (limits.has_sources()) settings.limits.sources = limits.sources();
     if (limits.has_fragments()) settings.limits.fragments = limits.fragments();
     return settings;
+  }
+
+  model::ProbeSettings ReadProbes(const v1::Config& proto) {
+    return ProbesFromProto(proto, problems_);
   }
 
   std::optional<HashKey> ReadHashKey(const std::string& digits) {
@@ -130,6 +136,12 @@ class Reader {
     vip.sources = ReadSources(proto.sources(), path + ".sources");
     vip.fragments = ReadFragments(proto.fragments(), path + ".fragments");
     vip.slow_start = proto.slow_start_seconds();
+    for (int i = 0; i < proto.checks_size(); ++i) {
+      vip.checks.push_back(
+          CheckFromProto(proto.checks(i), fmt::format("{}.checks[{}]", path, i), problems_));
+    }
+    if (proto.has_min_healthy()) vip.health.min_healthy = proto.min_healthy();
+    vip.health.fail_open = proto.fail_open();
     for (int i = 0; i < proto.reals_size(); ++i) {
       vip.reals.push_back(ReadReal(proto.reals(i), fmt::format("{}.reals[{}]", path, i)));
     }
@@ -593,6 +605,7 @@ ConvertedConfig ConfigFromProto(const v1::Config& proto) {
   Reader reader;
   ConvertedConfig result;
   result.change.config.settings = reader.ReadSettings(proto);
+  result.change.config.probes = reader.ReadProbes(proto);
   result.change.hash_key = reader.ReadHashKey(proto.hash_key());
   for (int i = 0; i < proto.vips_size(); ++i) {
     result.change.config.vips.push_back(reader.ReadVip(proto.vips(i), fmt::format("vips[{}]", i)));
@@ -618,10 +631,10 @@ StatusOr<model::Change> ChangeFromProto(const v1::AddVipRequest& request) {
 }
 
 StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
-  const Mask mask(
-      request.update_mask(),
-      {"name", "ring", "ring.scheme", "ring.bits", "hash", "tracking", "flows", "route_by_id",
-       "fragments", "slow_start_seconds", "reals", "sources", "source_routes"});
+  const Mask mask(request.update_mask(),
+                  {"name", "ring", "ring.scheme", "ring.bits", "hash", "tracking", "flows",
+                   "route_by_id", "fragments", "slow_start_seconds", "checks", "min_healthy",
+                   "fail_open", "reals", "sources", "source_routes"});
   LB_RETURN_IF_ERROR(mask.Check());
   Reader reader;
   const model::Vip vip = reader.ReadVip(request.vip(), "vip");
@@ -638,6 +651,9 @@ StatusOr<model::Change> ChangeFromProto(const v1::UpdateVipRequest& request) {
   if (mask.Has("sources")) change.sources = vip.sources;
   if (mask.Has("fragments")) change.fragments = vip.fragments;
   if (mask.Has("slow_start_seconds")) change.slow_start = vip.slow_start;
+  if (mask.Has("checks")) change.checks = vip.checks;
+  if (mask.Has("min_healthy")) change.min_healthy = vip.health.min_healthy;
+  if (mask.Has("fail_open")) change.fail_open = vip.health.fail_open;
   if (mask.Has("reals")) change.reals = vip.reals;
   return model::Change(std::move(change));
 }
@@ -758,6 +774,9 @@ v1::Vip ToProto(const model::Vip& vip) {
   proto.set_fragments(vip.fragments == model::Fragments::kByAddress ? v1::FRAGMENTS_BY_ADDRESS
                                                                     : v1::FRAGMENTS_FOLLOW);
   proto.set_slow_start_seconds(vip.slow_start);
+  for (const model::HealthCheck& check : vip.checks) *proto.add_checks() = ToProto(check);
+  proto.set_min_healthy(vip.health.min_healthy);
+  proto.set_fail_open(vip.health.fail_open);
   for (const model::Real& real : vip.reals) *proto.add_reals() = ToProto(real);
   return proto;
 }
@@ -807,6 +826,7 @@ v1::Config ToProto(const model::Config& config) {
   proto.mutable_limits()->set_sources(settings.limits.sources);
   proto.mutable_limits()->set_fragments(settings.limits.fragments);
   WriteStages(settings, proto);
+  WriteProbes(config.probes, proto);
   for (const model::Vip& vip : config.vips) *proto.add_vips() = ToProto(vip);
   return proto;
 }

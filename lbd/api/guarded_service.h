@@ -31,7 +31,9 @@
   CALL(PurgeFlows)           \
   CALL(ExplainFlow)          \
   CALL(ListVerdicts)         \
-  CALL(Doctor)
+  CALL(Doctor)               \
+  CALL(GetHealth)            \
+  CALL(SetRealHealth)
 
 // And every server stream.
 #define LB_STREAM_CALLS(CALL) \

@@ -11,6 +11,7 @@
 
 #include "lbd/api/change_call.h"
 #include "lbd/api/convert.h"
+#include "lbd/api/convert_health.h"
 #include "lbd/api/diagnose.h"
 #include "lbd/api/explain.h"
 #include "lbd/control/doctor.h"
@@ -123,7 +124,9 @@ grpc::Status LoadBalancerService::ListReals(grpc::ServerContext*,
   const dataplane::VipCounters counters = CountersOf(controller_.ReadStats(), *key);
   const std::vector<uint32_t> slots = service->SlotsPerReal();
   for (size_t i = 0; i < slots.size(); ++i) {
-    const model::Real& real = service->vip.reals[i];
+    // Of the configuration: those in force have their health in their state.
+    const model::Real& real =
+        *snapshot->config.FindVip(*key)->FindReal(service->vip.reals[i].address);
     v1::RealStatus& row = *response->add_reals();
     *row.mutable_real() = ToProto(real);
     row.set_slots(slots[i]);
@@ -159,6 +162,16 @@ grpc::Status LoadBalancerService::GetStatus(grpc::ServerContext*, const v1::GetS
       std::ranges::count_if(snapshot->services, [](const dataplane::Service& service) {
         return std::ranges::all_of(*service.ring, [](uint16_t real) { return real == 0; });
       }));
+  const control::HealthReport health = controller_.Health();
+  response->set_probing(DescribeProbing(health, config));
+  uint32_t below = 0;
+  uint32_t down = 0;
+  for (const model::Vip& vip : config.vips) {
+    below += health.book.StandingOf(vip).up ? 0 : 1;
+    down += health.book.Sick(vip).size();
+  }
+  response->set_vips_below_min_healthy(below);
+  response->set_reals_down(down);
   for (const auto& hop : report.next_hops) *response->add_next_hops() = ToProto(hop);
   uint64_t map_bytes = 0;
   for (const auto& [map, bytes] : report.map_bytes) map_bytes += bytes;
@@ -201,6 +214,37 @@ grpc::Status LoadBalancerService::ListFlows(grpc::ServerContext*,
   const uint64_t total = CountersOf(controller_.ReadStats(), *key).tracking.flows;
   response->set_total(std::max<uint64_t>(total, response->flows_size()));
   return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::GetHealth(grpc::ServerContext*,
+                                            const v1::GetHealthRequest* request,
+                                            v1::GetHealthResponse* response) {
+  auto health = HealthToProto(*request, controller_.Health(), controller_.snapshot()->config);
+  if (!health.ok()) return ToGrpc(health.status());
+  *response = *std::move(health);
+  return grpc::Status::OK;
+}
+
+grpc::Status LoadBalancerService::SetRealHealth(grpc::ServerContext*,
+                                                const v1::SetRealHealthRequest* request,
+                                                v1::SetRealHealthResponse*) {
+  const auto key = VipKeyFromProto(request->vip(), "vip");
+  if (!key.ok()) return ToGrpc(key.status());
+  const auto real = AddressFromProto(request->real(), "real");
+  if (!real.ok()) return ToGrpc(real.status());
+  if (request->has_seconds() &&
+      (request->seconds() == 0 || request->seconds() > model::kMaxOverride)) {
+    return ToGrpc(InvalidArgument(
+        fmt::format("seconds: must be 1..{}, got {}", model::kMaxOverride, request->seconds())));
+  }
+  if (request->has_seconds() && !request->has_up()) {
+    return ToGrpc(InvalidArgument("seconds: belongs to up, which is not set"));
+  }
+  std::optional<bool> up;
+  std::optional<seconds> lifetime;
+  if (request->has_up()) up = request->up();
+  if (request->has_seconds()) lifetime = seconds(request->seconds());
+  return ToGrpc(controller_.SetRealHealth(*key, *real, up, lifetime));
 }
 
 grpc::Status LoadBalancerService::PurgeFlows(grpc::ServerContext*,

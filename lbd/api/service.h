@@ -61,6 +61,10 @@ class LoadBalancerService : public v1::LoadBalancer::Service {
                         v1::GetStatsResponse* response) override;
   grpc::Status ListFlows(grpc::ServerContext* context, const v1::ListFlowsRequest* request,
                          v1::ListFlowsResponse* response) override;
+  grpc::Status GetHealth(grpc::ServerContext* context, const v1::GetHealthRequest* request,
+                         v1::GetHealthResponse* response) override;
+  grpc::Status SetRealHealth(grpc::ServerContext* context, const v1::SetRealHealthRequest* request,
+                             v1::SetRealHealthResponse* response) override;
   grpc::Status PurgeFlows(grpc::ServerContext* context, const v1::PurgeFlowsRequest* request,
                           v1::PurgeFlowsResponse* response) override;
   grpc::Status WatchEvents(grpc::ServerContext* context, const v1::WatchEventsRequest* request,

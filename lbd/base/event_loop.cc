@@ -36,6 +36,10 @@ Status EventLoop::Watch(int fd, Task on_readable) {
   return OkStatus();
 }
 
+void EventLoop::Unwatch(int fd) {
+  if (watched_.erase(fd) != 0) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
 void EventLoop::Wake() {
   const uint64_t one = 1;
   (void)!write(wake_.get(), &one, sizeof(one));
@@ -70,11 +74,21 @@ bool EventLoop::RunPosted() {
   return !stopped;
 }
 
-void EventLoop::Run() {
+bool EventLoop::RunOnce(std::chrono::milliseconds timeout) {
+  if (!RunPosted()) return false;
   std::array<epoll_event, 16> events;
-  while (RunPosted()) {
-    const int count = epoll_wait(epoll_.get(), events.data(), events.size(), -1);
-    for (int i = 0; i < count; ++i) watched_.at(events[i].data.fd)();
+  const int count =
+      epoll_wait(epoll_.get(), events.data(), events.size(), static_cast<int>(timeout.count()));
+  for (int i = 0; i < count; ++i) {
+    // One callback may end the watch of another.
+    const auto watched = watched_.find(events[i].data.fd);
+    if (watched != watched_.end()) Task(watched->second)();
+  }
+  return true;
+}
+
+void EventLoop::Run() {
+  while (RunOnce(std::chrono::milliseconds(-1))) {
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,10 +24,14 @@ class EventLoop {
 
   // Calls `on_readable` whenever `fd` has something to read (level-triggered). The fd is borrowed.
   Status Watch(int fd, Task on_readable);
+  // No longer; to be called before the fd is closed.
+  void Unwatch(int fd);
   // Runs `task` on the loop's thread, in order. Thread-safe. After Stop() tasks no longer run.
   void Post(Task task);
   // Runs until Stop(), and then what was posted before it.
   void Run();
+  // One round of Run(): waits for at most `timeout`. False once stopped.
+  bool RunOnce(std::chrono::milliseconds timeout);
   // Thread-safe.
   void Stop();
 

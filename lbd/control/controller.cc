@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
 #include "lbd/dataplane/capture.h"
 #include "lbd/model/diff.h"
@@ -23,6 +24,14 @@ bool Rang(const UniqueFd& timer) {
   return read(timer.get(), &expirations, sizeof(expirations)) > 0;
 }
 
+// `vip` as it is to be forwarded: what is sick does not serve.
+model::Vip WithDown(model::Vip vip, const std::set<IpAddress>& sick) {
+  for (model::Real& real : vip.reals) {
+    if (sick.contains(real.address)) real.state = model::RealState::kDown;
+  }
+  return vip;
+}
+
 }  // namespace
 
 std::string Snapshot::etag() const {
@@ -32,19 +41,21 @@ std::string Snapshot::etag() const {
 }
 
 StatusOr<std::unique_ptr<Controller>> Controller::Create(
-    std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<Journal> journal) {
+    std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<Journal> journal,
+    std::unique_ptr<health::Checker> checker) {
   LB_ASSIGN_OR_RETURN(auto loop, EventLoop::Create());
   UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   if (!timer.valid()) return ErrnoStatus(errno, "create a timer");
   UniqueFd look_timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   if (!look_timer.valid()) return ErrnoStatus(errno, "create a timer");
   std::unique_ptr<Controller> self(new Controller(std::move(dataplane), std::move(journal),
-                                                  std::move(loop), std::move(timer),
-                                                  std::move(look_timer)));
+                                                  std::move(checker), std::move(loop),
+                                                  std::move(timer), std::move(look_timer)));
   Controller* const controller = self.get();
   if (const int fd = self->dataplane_->event_fd(); fd >= 0) {
     LB_RETURN_IF_ERROR(self->loop_->Watch(fd, [controller] {
       controller->dataplane_->OnEvents();
+      controller->SyncNetwork();
       controller->LookSoon();
     }));
   }
@@ -53,25 +64,32 @@ StatusOr<std::unique_ptr<Controller>> Controller::Create(
   LB_RETURN_IF_ERROR(self->loop_->Watch(self->look_timer_.get(), [controller] {
     if (Rang(controller->look_timer_)) controller->watch_.Look(*controller->dataplane_);
   }));
+  if (self->checker_ != nullptr) {
+    self->checker_->SetListener([controller](const health::Transition& transition) {
+      controller->OnTransition(transition);
+    });
+  }
   self->thread_ = std::thread([loop = self->loop_.get()] { loop->Run(); });
   return self;
 }
 
 Controller::Controller(std::unique_ptr<dataplane::Dataplane> dataplane,
-                       std::unique_ptr<Journal> journal, std::unique_ptr<EventLoop> loop,
-                       UniqueFd timer, UniqueFd look_timer)
+                       std::unique_ptr<Journal> journal, std::unique_ptr<health::Checker> checker,
+                       std::unique_ptr<EventLoop> loop, UniqueFd timer, UniqueFd look_timer)
     : dataplane_(std::move(dataplane)),
       journal_(std::move(journal)),
       loop_(std::move(loop)),
       timer_(std::move(timer)),
       look_timer_(std::move(look_timer)),
       snapshot_(std::make_shared<const Snapshot>(
-          Snapshot{.applied_at = std::chrono::steady_clock::now()})) {}
+          Snapshot{.applied_at = std::chrono::steady_clock::now()})),
+      checker_(std::move(checker)) {}
 
 Controller::~Controller() {
   events_.Stop();
   loop_->Stop();
   if (thread_.joinable()) thread_.join();
+  checker_.reset();  // while what it calls back still lives
 }
 
 std::shared_ptr<const Snapshot> Controller::snapshot() const {
@@ -122,12 +140,16 @@ void Controller::LookSoon() {
 }
 
 dataplane::Desired Controller::DesiredNow(const model::Config& config, Lifecycle::TimePoint now) {
-  dataplane::Desired desired{.settings = config.settings, .services = {}};
+  dataplane::Desired desired{
+      .settings = config.settings, .services = {}, .probing = config.probing()};
   for (const model::Vip& vip : config.vips) {
-    desired.services.push_back({vip, rings_.Get(lifecycle_.Effective(vip, now))});
+    const std::set<IpAddress> sick = health_.Sick(vip);
+    desired.services.push_back(
+        {WithDown(vip, sick), rings_.Get(lifecycle_.Effective(vip, now), sick)});
     for (const model::SourceRoute& route : vip.source_routes) {
       const model::Vip group = model::RouteVip(vip, route);
-      desired.services.push_back({group, rings_.Get(group)});
+      const std::set<IpAddress> sick_there = health_.Sick(group);
+      desired.services.push_back({WithDown(group, sick_there), rings_.Get(group, sick_there)});
     }
   }
   return desired;
@@ -138,6 +160,7 @@ void Controller::ScheduleTimer(Lifecycle::TimePoint now,
   std::optional<Lifecycle::TimePoint> at = retry;
   const auto consider = [&](Lifecycle::TimePoint time) { at = at ? std::min(*at, time) : time; };
   if (const auto next = lifecycle_.Next(now)) consider(*next);
+  if (const auto expiry = health_.NextExpiry()) consider(*expiry);
   if (unconfirmed_) consider(unconfirmed_->deadline);
   itimerspec timer{};
   if (at) {
@@ -167,13 +190,20 @@ void Controller::StepLifecycle(Lifecycle::TimePoint now) {
                      .object = fmt::format("{} real {}", vip.ToString(), real.ToString()),
                      .message = fmt::format("deadline over, {} flows given up", given_up)});
   }
+  for (const HealthBook::RealId& id : health_.TakeExpired(now)) {
+    TellHealth(id, health_.Find(id)->up(), "the override is over");
+  }
+  (void)Reforward(now);
+}
+
+Status Controller::Reforward(Lifecycle::TimePoint now) {
   const std::shared_ptr<const Snapshot> before = snapshot();
   dataplane::Desired desired = DesiredNow(before->config, now);
   if (desired.services != before->services) {
-    if (const Status status = dataplane_->Apply(desired); !status.ok()) {
-      LOG(ERROR) << "Slow start: " << Message(status);
+    if (const Status status = dataplane_->UpdateRings(desired.services); !status.ok()) {
+      LOG(ERROR) << "Rings as weights and health are now: " << Message(status);
       ScheduleTimer(now, now + kRetry);  // the last step would be its last chance
-      return;
+      return status;
     }
     rings_.Trim();
     auto after = std::make_shared<Snapshot>(*before);
@@ -182,6 +212,7 @@ void Controller::StepLifecycle(Lifecycle::TimePoint now) {
   }
   // Of the moment that was applied: a step since then is still to be made.
   ScheduleTimer(now);
+  return OkStatus();
 }
 
 dataplane::Stats Controller::ReadStats() {

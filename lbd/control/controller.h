@@ -18,6 +18,7 @@
 #include "lbd/base/status.h"
 #include "lbd/base/unique_fd.h"
 #include "lbd/control/draft.h"
+#include "lbd/control/health_book.h"
 #include "lbd/control/journal.h"
 #include "lbd/control/lifecycle.h"
 #include "lbd/control/plane_watch.h"
@@ -26,6 +27,7 @@
 #include "lbd/control/transaction.h"
 #include "lbd/dataplane/dataplane.h"
 #include "lbd/events/event_hub.h"
+#include "lbd/health/checker.h"
 #include "lbd/model/change.h"
 #include "lbd/model/config.h"
 
@@ -60,15 +62,24 @@ struct Explained {
   uint64_t generation = 0;  // 0: it is not in force
 };
 
+// What is known about reals, and how it is found out.
+struct HealthReport {
+  bool probing = false;
+  HealthBook book;
+  health::Report probes;
+};
+
 // The single writer: one thread owns the state and the data plane, and makes one change after the
 // other. Thread-safe.
 class Controller {
  public:
   using Outcome = control::Outcome;
 
-  // Without a journal nothing outlives the process.
+  // Without a journal nothing outlives the process; without a checker configurations with health
+  // checks are refused.
   static StatusOr<std::unique_ptr<Controller>> Create(
-      std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<Journal> journal = nullptr);
+      std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<Journal> journal = nullptr,
+      std::unique_ptr<health::Checker> checker = nullptr);
   ~Controller();
 
   // Goes on with a revision of the journal: to be called before anything else changes.
@@ -92,6 +103,11 @@ class Controller {
   std::vector<dataplane::TrackedFlow> ListFlows(const model::VipKey& vip, size_t limit);
   uint64_t PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real);
   DataplaneReport Report();
+  HealthReport Health();
+  // Makes a real count as up or down, whatever its checks say, for `lifetime` or until it is taken
+  // back (`up` empty).
+  Status SetRealHealth(const model::VipKey& vip, const IpAddress& real, std::optional<bool> up,
+                       std::optional<std::chrono::seconds> lifetime);
   // Returns when the control thread has answered.
   void Ping();
   // What happens.
@@ -122,7 +138,8 @@ class Controller {
   };
 
   Controller(std::unique_ptr<dataplane::Dataplane> dataplane, std::unique_ptr<Journal> journal,
-             std::unique_ptr<EventLoop> loop, UniqueFd timer, UniqueFd look_timer);
+             std::unique_ptr<health::Checker> checker, std::unique_ptr<EventLoop> loop,
+             UniqueFd timer, UniqueFd look_timer);
 
   StatusOr<Outcome> Ask(const model::Change& change, const ChangeOptions& options, bool rolls_back);
   // Serves the queue; the rest belongs to the control thread.
@@ -154,6 +171,19 @@ class Controller {
   // Rings the timer when something is next, at `retry` at the latest.
   void ScheduleTimer(Lifecycle::TimePoint now,
                      std::optional<Lifecycle::TimePoint> retry = std::nullopt);
+  // Lets the data plane forward by what has changed since its last rings: weights and health. Tries
+  // again later where that fails.
+  Status Reforward(Lifecycle::TimePoint now);
+  // Whether this host can check the reals as `config` says.
+  Status CanProbe(const model::Config& config) const;
+  // Starts to probe as `config` says.
+  void StartProbing(const model::Config& config);
+  // Tells the prober what the network is like now.
+  void SyncNetwork();
+  // Of the prober's thread.
+  void OnTransition(const health::Transition& transition);
+  void TakeTransitions();
+  void TellHealth(const HealthBook::RealId& id, bool up, const std::string& reason);
   void Publish(std::shared_ptr<const Snapshot> snapshot);
   // Tells the difference of two configurations as events.
   void Tell(const model::Config& before, const Snapshot& after,
@@ -179,13 +209,17 @@ class Controller {
   UniqueFd look_timer_;
   RingCache rings_;
   Lifecycle lifecycle_;
+  HealthBook health_;
+  bool probing_ = false;
   RequestLog request_log_;
   std::optional<Unconfirmed> unconfirmed_;
   Mutex queue_mutex_;
   std::vector<Request*> queue_ LB_GUARDED_BY(queue_mutex_);
   mutable Mutex mutex_;
+  std::vector<health::Transition> transitions_ LB_GUARDED_BY(mutex_);  // not yet taken
   std::shared_ptr<const Snapshot> snapshot_ LB_GUARDED_BY(mutex_);
-  std::thread thread_;  // last: runs while everything above lives
+  std::unique_ptr<health::Checker> checker_;  // null: reals cannot be checked
+  std::thread thread_;                        // last: runs while everything above lives
 };
 
 }  // namespace lb::control

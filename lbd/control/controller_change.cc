@@ -191,6 +191,7 @@ StatusOr<Outcome> Controller::Commit(const std::shared_ptr<const Snapshot>& befo
                                      const Draft& draft, std::span<Request* const> requests) {
   const model::Config& config = draft.config();
   LB_RETURN_IF_ERROR(draft.Check());
+  LB_RETURN_IF_ERROR(CanProbe(config));
   const ChangeOptions& options = requests.front()->options;
   Outcome outcome{.generation = before->generation,
                   .etag = before->etag(),
@@ -202,8 +203,14 @@ StatusOr<Outcome> Controller::Commit(const std::shared_ptr<const Snapshot>& befo
   }
   const auto now = steady_clock::now();
   const Lifecycle lifecycle_before = lifecycle_;
-  absl::Cleanup take_back = [&] { lifecycle_ = lifecycle_before; };
+  const HealthBook health_before = health_;
+  absl::Cleanup take_back = [&] {
+    lifecycle_ = lifecycle_before;
+    health_ = health_before;
+  };
   lifecycle_.Update(before->config, config, now);
+  health_.Update(config,
+                 before->generation == 0 ? dataplane_->Serving() : std::set<HealthBook::RealId>());
   dataplane::Desired desired = DesiredNow(config, now);
   if (options.validate_only || options.max_disruption) {
     outcome.disruptions = Predict(*before, config, desired);
@@ -249,6 +256,7 @@ StatusOr<Outcome> Controller::Commit(const std::shared_ptr<const Snapshot>& befo
   after->config = std::move(revision.config);
   after->services = std::move(desired.services);
   ScheduleTimer(now);
+  StartProbing(after->config);
   LOG(INFO) << "Generation " << after->generation << " is in force"
             << (revision.info.author.empty() ? "" : ", by " + revision.info.author);
   for (const std::string& line : revision.info.changes) LOG(INFO) << "  " << line;
@@ -271,7 +279,8 @@ Status Controller::Install(const Revision& revision, const Draft& draft,
   if (journal_ == nullptr) return OkStatus();
   const Status status = journal_->Commit();
   if (status.ok()) return status;
-  const Status undone = dataplane_->Apply({before.config.settings, before.services});
+  const Status undone =
+      dataplane_->Apply({before.config.settings, before.services, before.config.probing()});
   LOG_IF(ERROR, !undone.ok()) << "Taking a change back: " << Message(undone);
   return status;
 }
@@ -283,6 +292,14 @@ Status Controller::Restore(const Revision& revision) {
 Status Controller::RestoreOnLoop(const Revision& revision) {
   const auto now = steady_clock::now();
   lifecycle_.Update({}, revision.config, now);
+  std::set<HealthBook::RealId> serving = dataplane_->Serving();
+  if (const Status status = CanProbe(revision.config); !status.ok()) {
+    LOG(ERROR) << "Every real counts as up until it was probed: " << Message(status);
+    for (const model::Vip& vip : revision.config.vips) {
+      for (const model::Real& real : vip.AllReals()) serving.emplace(vip.key, real.address);
+    }
+  }
+  health_.Update(revision.config, serving);
   dataplane::Desired desired = DesiredNow(revision.config, now);
   LB_RETURN_IF_ERROR(dataplane_->Apply(desired));
   if (journal_ != nullptr) {
@@ -318,6 +335,7 @@ Status Controller::RestoreOnLoop(const Revision& revision) {
                                           restored->generation),
                    .generation = restored->generation});
   LookSoon();
+  StartProbing(revision.config);
   Publish(std::move(restored));
   ScheduleTimer(now);
   return OkStatus();

@@ -49,6 +49,10 @@ void Lifecycle::Update(const model::Config& before, const model::Config& after, 
   deadlines_ = std::move(deadlines);
 }
 
+void Lifecycle::Return(const model::Vip& vip, const IpAddress& real, TimePoint now) {
+  if (vip.slow_start > 0) starts_[{vip.key, real}] = {now, seconds(vip.slow_start)};
+}
+
 model::Vip Lifecycle::Effective(const model::Vip& vip, TimePoint now) const {
   model::Vip effective = vip;
   for (model::Real& real : effective.reals) {

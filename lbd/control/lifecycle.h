@@ -22,6 +22,9 @@ class Lifecycle {
   // starts slowly; one that starts draining with a deadline has it from now on.
   void Update(const model::Config& before, const model::Config& after, TimePoint now);
 
+  // A real that had failed its checks serves again: it starts slowly, too.
+  void Return(const model::Vip& vip, const IpAddress& real, TimePoint now);
+
   // `vip` with the weights of this moment.
   model::Vip Effective(const model::Vip& vip, TimePoint now) const;
   // The drains whose deadline has passed; each is told once.

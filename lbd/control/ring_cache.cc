@@ -5,15 +5,18 @@
 
 namespace lb::control {
 
-std::shared_ptr<const model::Ring> RingCache::Get(const model::Vip& vip) {
+std::shared_ptr<const model::Ring> RingCache::Get(const model::Vip& vip,
+                                                  const std::set<IpAddress>& sick) {
   Input input{.scheme = vip.ring.scheme, .bits = model::RingBits(vip), .members = {}};
-  const auto serves = [](const model::Real& real) {
-    return real.state == model::RealState::kActive && real.weight > 0;
+  const auto serves = [&](const model::Real& real) {
+    return real.state == model::RealState::kActive && real.weight > 0 &&
+           !sick.contains(real.address);
   };
   const bool any = std::ranges::any_of(vip.reals, serves);
   for (const model::Real& real : vip.reals) {
     const bool standby = real.state == model::RealState::kStandby;
-    const bool usable = standby ? !any : real.state == model::RealState::kActive;
+    const bool wanted = standby ? !any : real.state == model::RealState::kActive;
+    const bool usable = wanted && !sick.contains(real.address);
     input.members.push_back({real.address, real.weight, usable, standby});
   }
   return Build(input).ring;

@@ -4,6 +4,7 @@
 #include <compare>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "lbd/model/config.h"
@@ -16,8 +17,9 @@ namespace lb::control {
 class RingCache {
  public:
   // The ring of `vip`: its active reals, the slots of the others lent to them; where none of them
-  // is left, the standby reals.
-  std::shared_ptr<const model::Ring> Get(const model::Vip& vip);
+  // is left, the standby reals. Reals that are `sick` are used in neither case.
+  std::shared_ptr<const model::Ring> Get(const model::Vip& vip,
+                                         const std::set<IpAddress>& sick = {});
   // Forgets the rings that were not asked for since the last call.
   void Trim();
 

@@ -43,6 +43,9 @@ class Applier {
     if (change.sources) vip->sources = *change.sources;
     if (change.fragments) vip->fragments = *change.fragments;
     if (change.slow_start) vip->slow_start = *change.slow_start;
+    if (change.checks) vip->checks = *change.checks;
+    if (change.min_healthy) vip->health.min_healthy = *change.min_healthy;
+    if (change.fail_open) vip->health.fail_open = *change.fail_open;
     if (change.reals) vip->reals = *change.reals;
     return OkStatus();
   }

@@ -36,6 +36,9 @@ struct UpdateVip {
   std::optional<std::vector<SourceRoute>> source_routes;
   std::optional<Fragments> fragments;
   std::optional<uint32_t> slow_start;
+  std::optional<std::vector<HealthCheck>> checks;
+  std::optional<uint32_t> min_healthy;
+  std::optional<bool> fail_open;
   std::optional<std::vector<Real>> reals;
 };
 

@@ -77,4 +77,9 @@ size_t Config::CountReals() const {
   return count;
 }
 
+bool Config::probing() const {
+  return probes.mode == HealthMode::kAfXdp &&
+         std::ranges::any_of(vips, [](const Vip& vip) { return !vip.checks.empty(); });
+}
+
 }  // namespace lb::model

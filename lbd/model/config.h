@@ -8,6 +8,7 @@
 #include "lbd/base/ip_prefix.h"
 #include "lbd/base/mac_address.h"
 #include "lbd/base/siphash.h"
+#include "lbd/model/check.h"
 #include "lbd/model/limits.h"
 #include "lbd/model/vip.h"
 
@@ -105,11 +106,13 @@ struct Settings {
 // The whole desired state of one load balancer. A value.
 struct Config {
   Settings settings;
+  ProbeSettings probes;
   std::vector<Vip> vips;  // no key twice
 
   const Vip* FindVip(const VipKey& key) const;
   Vip* FindVip(const VipKey& key);
   size_t CountReals() const;  // VIP x real pairs
+  bool probing() const;       // whether any real is checked
   bool operator==(const Config&) const = default;
 };
 

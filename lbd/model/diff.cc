@@ -48,6 +48,16 @@ const Real* Find(const Vip& vip, const IpAddress& address, size_t index) {
   return vip.FindReal(address);
 }
 
+std::string Text(const std::optional<IpAddress>& address) {
+  return address ? address->ToString() : "of the interface";
+}
+
+std::string CheckNames(const std::vector<HealthCheck>& checks) {
+  std::vector<std::string_view> names;
+  for (const HealthCheck& check : checks) names.push_back(NameOf(check.kind));
+  return fmt::format("[{}]", fmt::join(names, ", "));
+}
+
 class Differ {
  public:
   void Settings(const model::Settings& a, const model::Settings& b) {
@@ -79,6 +89,18 @@ class Differ {
     Field("limits.source_prefixes", a.limits.source_prefixes, b.limits.source_prefixes);
     Field("limits.sources", a.limits.sources, b.limits.sources);
     Field("limits.fragments", a.limits.fragments, b.limits.fragments);
+  }
+
+  void Probes(const ProbeSettings& a, const ProbeSettings& b) {
+    const auto ports = [](const ProbeSettings& probes) {
+      return fmt::format("{}-{}", probes.first_port, probes.last_port);
+    };
+    Field("health", ToString(a.mode), ToString(b.mode));
+    Field("probes.source_v4", Text(a.source_v4), Text(b.source_v4));
+    Field("probes.source_v6", Text(a.source_v6), Text(b.source_v6));
+    Field("probes.ports", ports(a), ports(b));
+    Field("probes.zero_copy", a.zero_copy, b.zero_copy);
+    Field("probes.dataplane_source", a.dataplane_source, b.dataplane_source);
   }
 
   // Null: there is none.
@@ -132,6 +154,12 @@ class Differ {
     }
     Field(name + ": fragments", ToString(a.fragments), ToString(b.fragments));
     Field(name + ": slow_start_seconds", a.slow_start, b.slow_start);
+    if (a.checks != b.checks) {
+      lines_.push_back(
+          fmt::format("~ {}: checks {} -> {}", name, CheckNames(a.checks), CheckNames(b.checks)));
+    }
+    Field(name + ": min_healthy", a.health.min_healthy, b.health.min_healthy);
+    Field(name + ": fail_open", a.health.fail_open, b.health.fail_open);
     for (size_t i = 0; i < a.reals.size(); ++i) {
       const Real& real = a.reals[i];
       const Real* after = Find(b, real.address, i);
@@ -190,6 +218,7 @@ const Vip* Find(const Config& config, const VipKey& key, size_t index) {
 std::vector<std::string> Diff(const Config& before, const Config& after) {
   Differ differ;
   differ.Settings(before.settings, after.settings);
+  differ.Probes(before.probes, after.probes);
   for (size_t i = 0; i < before.vips.size(); ++i) {
     const Vip& vip = before.vips[i];
     const Vip* now = Find(after, vip.key, i);

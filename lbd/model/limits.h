@@ -28,6 +28,15 @@ inline constexpr uint32_t kMaxFragments = 1 << 20;
 inline constexpr uint32_t kMaxTooBigPerSecond = 1'000'000;
 inline constexpr size_t kMaxTunnels = 16;
 inline constexpr uint32_t kMaxDrain = 604800;
+inline constexpr uint32_t kMaxOverride = 604800;  // seconds that SetRealHealth lasts
+inline constexpr uint32_t kMaxChecksPerVip = 8;
+inline constexpr uint32_t kMinCheckMillis = 10;
+inline constexpr uint32_t kMaxCheckInterval = 3'600'000;
+inline constexpr uint32_t kMaxCheckTimeout = 60'000;
+inline constexpr uint32_t kMaxCheckCount = 100;  // rise and fall
+inline constexpr size_t kMaxCheckText = 512;     // of one field of a check
+inline constexpr size_t kMaxGrpcService = 100;
+inline constexpr uint32_t kMinProbePorts = 64;
 
 // What the BPF maps are sized for.
 struct Limits {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "lbd/model/limits.h"
+#include "lbd/model/validate_check.h"
 
 namespace lb::model {
 namespace {
@@ -159,6 +160,16 @@ class Checker {
     }
   }
 
+  void CheckProbes(const ProbeSettings& probes) {
+    CheckSource("probes.source_v4", probes.source_v4, true);
+    CheckSource("probes.source_v6", probes.source_v6, false);
+    if (probes.first_port < 1024 || probes.last_port < probes.first_port + kMinProbePorts - 1) {
+      Add("probes.ports", fmt::format("must be a range of at least {} ports from 1024 on, such as "
+                                      "61000-65535, got {}-{}",
+                                      kMinProbePorts, probes.first_port, probes.last_port));
+    }
+  }
+
   void CheckVip(const Vip& vip, const std::string& path) {
     CheckVipAddress(vip.key, path + ".address");
     if (vip.name.size() > kMaxVipName) {
@@ -173,6 +184,17 @@ class Checker {
     CheckRange(path + ".slow_start_seconds", vip.slow_start, 0, kMaxSlowStart);
     CheckSources(vip, path + ".sources");
     CheckSourceRoutes(vip, path);
+    CheckRange(path + ".min_healthy", vip.health.min_healthy, 1, kMaxRealsPerVip);
+    for (size_t i = 0; i < vip.checks.size(); ++i) {
+      for (Problem& problem :
+           ValidateCheck(vip.checks[i], vip.key, fmt::format("{}.checks[{}]", path, i))) {
+        problems_.push_back(std::move(problem));
+      }
+    }
+    if (vip.checks.size() > kMaxChecksPerVip) {
+      Add(path + ".checks",
+          fmt::format("at most {} checks, got {}", kMaxChecksPerVip, vip.checks.size()));
+    }
     CheckRouteById(vip, path);
     CheckReals(vip, path);
   }
@@ -474,6 +496,15 @@ class Checker {
     }
   }
 
+  void CheckSource(const std::string& path, const std::optional<IpAddress>& address, bool v4) {
+    if (!address) return;
+    if (address->is_v4() != v4 || address->is_unspecified() || address->is_multicast() ||
+        address->is_loopback() || address->is_broadcast()) {
+      Add(path, fmt::format("must be a unicast IPv{} address that reals can reach, got {}",
+                            v4 ? 4 : 6, address->ToString()));
+    }
+  }
+
   void CheckOptional(const std::string& path, const std::optional<uint32_t>& value, int64_t min,
                      int64_t max) {
     if (value) CheckRange(path, *value, min, max);
@@ -503,6 +534,7 @@ std::string Problem::ToString() const {
 std::vector<Problem> Validate(const Config& config) {
   Checker checker;
   checker.CheckSettings(config.settings);
+  checker.CheckProbes(config.probes);
   for (size_t i = 0; i < config.vips.size(); ++i) {
     checker.CheckVip(config.vips[i], fmt::format("vips[{}]", i));
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <set>
 #include <span>
 
 #include "lbd/base/siphash.h"
@@ -205,6 +206,33 @@ Vip RouteVip(const Vip& vip, const SourceRoute& route) {
     group.reals.push_back(std::move(real));
   }
   return group;
+}
+
+std::vector<Real> Vip::AllReals() const {
+  std::vector<Real> all = reals;
+  std::set<IpAddress> seen;
+  if (!source_routes.empty()) {
+    for (const Real& real : reals) seen.insert(real.address);
+  }
+  for (const SourceRoute& route : source_routes) {
+    for (const Real& real : route.reals) {
+      if (seen.insert(real.address).second) all.push_back(real);
+    }
+  }
+  return all;
+}
+
+IpAddress ProbedAddress(const VipKey& key, const HealthCheck& check) {
+  if (check.address) return *check.address;
+  if (key.host_bits < 2) return key.address;
+  IpAddress::Bytes bytes = key.address.mapped();
+  bytes.back() |= 1;
+  return IpAddress(bytes);
+}
+
+uint16_t ProbedPort(const VipKey& key, const HealthCheck& check) {
+  if (!HasPort(check.kind)) return 0;
+  return check.port != 0 ? check.port : key.port;
 }
 
 int RingBits(const Vip& vip) {

@@ -12,6 +12,7 @@
 #include "lbd/base/ip_address.h"
 #include "lbd/base/ip_prefix.h"
 #include "lbd/base/status.h"
+#include "lbd/model/check.h"
 #include "lbd/model/real.h"
 #include "lbd/model/route_by_id.h"
 #include "lbd/model/source_policy.h"
@@ -110,11 +111,15 @@ struct Vip {
   RouteById route_by_id;
   SourcePolicy sources;
   Fragments fragments = Fragments::kFollow;
-  uint32_t slow_start = 0;  // seconds in which a real that comes back gets its full weight
+  uint32_t slow_start = 0;          // seconds in which a real that comes back gets its full weight
+  std::vector<HealthCheck> checks;  // a real is up while all of them succeed; empty: always
+  HealthPolicy health;
   std::vector<Real> reals;  // no address twice
   std::vector<SourceRoute> source_routes;
 
   const Real* FindReal(const IpAddress& address) const;
+  // Its own and those of its source routes, each address once.
+  std::vector<Real> AllReals() const;
   bool operator==(const Vip&) const = default;
 };
 
@@ -122,6 +127,11 @@ struct Vip {
 uint16_t RouteNumber(std::string_view name);
 // The reals of a source route, as the VIP that they are for the data plane.
 Vip RouteVip(const Vip& vip, const SourceRoute& route);
+
+// Where probes of `check` go. Of a prefix, unless the check says otherwise, the second address:
+// hosts may take the first for a broadcast or for any router (RFC 4291, 2.6.1).
+IpAddress ProbedAddress(const VipKey& key, const HealthCheck& check);
+uint16_t ProbedPort(const VipKey& key, const HealthCheck& check);  // 0: the check has none
 
 // The size of the ring of `vip`: its configured bits, or at least 256 slots per real, 14..20: 14 up
 // to 64 reals, 15 up to 128, 16 up to 256 and so on.

@@ -256,8 +256,8 @@ TEST(ConvertTest, AMaskWithAnUnknownFieldIsRefused) {
   EXPECT_THAT(
       std::string(Message(change.status())),
       HasSubstr(
-          "update_mask: no field \"colour\" can be updated; there are flows, fragments, hash, "
-          "name"));
+          "update_mask: no field \"colour\" can be updated; there are checks, fail_open, flows, "
+          "fragments, hash, min_healthy, name"));
 }
 
 }  // namespace

@@ -185,6 +185,26 @@ TEST_F(EventLoopTest, ABusyFdDoesNotKeepTasksWaiting) {
   EXPECT_GE(calls, 3);
 }
 
+TEST_F(EventLoopTest, OneRoundDoesNotWaitForEver) {
+  int calls = 0;
+  loop_->Post([&] { ++calls; });
+  EXPECT_TRUE(loop_->RunOnce(std::chrono::milliseconds(0)));
+  EXPECT_EQ(calls, 1);
+  loop_->Stop();
+  EXPECT_FALSE(loop_->RunOnce(std::chrono::milliseconds(0)));
+}
+
+TEST_F(EventLoopTest, AnFdIsLeftAloneWhenItIsNoLongerWatched) {
+  const UniqueFd always(eventfd(1, 0));
+  int calls = 0;
+  ASSERT_TRUE(loop_->Watch(always.get(), [&] { ++calls; }).ok());
+  EXPECT_TRUE(loop_->RunOnce(std::chrono::milliseconds(0)));
+  loop_->Unwatch(always.get());
+  EXPECT_TRUE(loop_->RunOnce(std::chrono::milliseconds(0)));
+  EXPECT_EQ(calls, 1);
+  EXPECT_TRUE(loop_->Watch(always.get(), [] {}).ok()) << "it can be watched again";
+}
+
 TEST_F(EventLoopTest, RefusesAnFdThatItCannotWatch) {
   EXPECT_FALSE(loop_->Watch(-1, [] {}).ok());
   const Pipe pipe;

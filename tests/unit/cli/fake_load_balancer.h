@@ -45,6 +45,8 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   v1::ExplainFlowRequest explain_flow;
   v1::CaptureRequest capture;
   v1::WatchEventsRequest watch_events;
+  v1::GetHealthRequest get_health;
+  v1::SetRealHealthRequest set_real_health;
 
   // What they get.
   v1::ApplyConfigResponse applied;
@@ -63,6 +65,7 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   v1::CaptureResponse captured;
   v1::ListVerdictsResponse verdicts;
   v1::DoctorResponse findings;
+  v1::GetHealthResponse health;
   std::vector<v1::WatchEventsResponse> events;  // then the stream ends
 
   // Called for each ListReals before it is answered; may change `reals`.
@@ -163,6 +166,16 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
                          v1::ListFlowsResponse* response) override {
     list_flows = *request;
     return Answer(flows, response);
+  }
+  grpc::Status GetHealth(Context*, const v1::GetHealthRequest* request,
+                         v1::GetHealthResponse* response) override {
+    get_health = *request;
+    return Answer(health, response);
+  }
+  grpc::Status SetRealHealth(Context*, const v1::SetRealHealthRequest* request,
+                             v1::SetRealHealthResponse* response) override {
+    set_real_health = *request;
+    return Answer(v1::SetRealHealthResponse(), response);
   }
   grpc::Status PurgeFlows(Context*, const v1::PurgeFlowsRequest* request,
                           v1::PurgeFlowsResponse* response) override {

@@ -336,6 +336,8 @@ config_age_seconds: 65
 attachments: [{interface: eth0, mode: native, attach: chained, program_id: 12, link_up: true}]
 vips: 3
 reals: 12
+reals_down: 2
+probing: "af_xdp in copy mode, 4 queues"
 vips_without_real: 1
 next_hops:
   - {real: 10.0.0.1, via: 10.0.0.1, mac: "02:00:00:00:00:01", interface: eth0}
@@ -350,7 +352,8 @@ warnings: ["the hash key is the public default; set hash_key"]
             "Uptime         1h 2m\n"
             "Configuration  generation 5, 1m 5s old\n"
             "VIPs           3, 1 without a usable real\n"
-            "Reals          12\n"
+            "Reals          12, 2 down by their checks\n"
+            "Probing        af_xdp in copy mode, 4 queues\n"
             "Memory         3.0 MiB BPF maps, 20.0 MiB resident\n"
             "\n"
             "INTERFACE  MODE    ATTACH   LINK  PROGRAM\n"
@@ -362,6 +365,61 @@ warnings: ["the hash key is the public default; set hash_key"]
             "warning: the hash key is the public default; set hash_key\n");
   EXPECT_EQ(Lbctl({"-o", "json", "status"}), kDone);
   EXPECT_EQ(Json()["attachments"][0]["mode"], "native");
+}
+
+TEST_F(LbctlTest, HealthSaysWhyARealIsDown) {
+  lbd_.health = Read<v1::GetHealthResponse>(R"(
+probing: true
+vips:
+  - vip: {address: 192.0.2.1, port: 80, protocol: tcp}
+    healthy: 1
+    min_healthy: 2
+    reals:
+      - address: 10.0.0.1
+        state: up
+        checks:
+          - {check: http, state: up, state_milliseconds: 65000, last_milliseconds: 300, last_result: ok,
+             p50_microseconds: 310, p99_microseconds: 1200, next_milliseconds: 1700}
+      - address: 10.0.0.2
+        state: down
+        override_up: false
+        override_seconds: 60
+        checks:
+          - {check: http, state: down, state_milliseconds: 500, last_milliseconds: 20,
+             last_result: status, last_reason: "got 503, want 200-299", next_milliseconds: 480}
+      - address: 10.0.0.3
+        state: up
+        checks: [{check: http, state: up, blind: eth0 is down, next_milliseconds: 10}]
+)");
+  EXPECT_EQ(Lbctl({"health"}), kDone);
+  EXPECT_EQ(out_,
+            "VIP               REAL      CHECK  STATE                  SINCE  "
+            "LAST RESULT                           P50     P99    NEXT\n"
+            "192.0.2.1:80/tcp  10.0.0.1  http   up                     1m 5s  "
+            "ok 300 ms ago                      310 us  1.2 ms      1s\n"
+            "192.0.2.1:80/tcp  10.0.0.2  -      set down, 1m 0s left       -  "
+            "-                                       -       -       -\n"
+            "192.0.2.1:80/tcp  10.0.0.2  http   down                  500 ms  "
+            "got 503, want 200-299 (20 ms ago)       -       -  480 ms\n"
+            "192.0.2.1:80/tcp  10.0.0.3  http   up                      0 ms  "
+            "blind: eth0 is down                     -       -   10 ms\n"
+            "192.0.2.1:80/tcp: 1 of 2 needed reals are healthy\n");
+  EXPECT_EQ(Lbctl({"health", "192.0.2.1:80/tcp"}), kDone);
+  EXPECT_EQ(lbd_.get_health.vip().port(), 80u);
+}
+
+TEST_F(LbctlTest, HealthCanBeSetAndLookedBackAt) {
+  EXPECT_EQ(Lbctl({"health", "set", "192.0.2.1:80", "10.0.0.1", "down", "--for", "60"}), kDone);
+  EXPECT_EQ(out_, "real 10.0.0.1 of 192.0.2.1:80/tcp counts as down\n");
+  EXPECT_FALSE(lbd_.set_real_health.up());
+  EXPECT_TRUE(lbd_.set_real_health.has_up());
+  EXPECT_EQ(lbd_.set_real_health.seconds(), 60u);
+  EXPECT_EQ(Lbctl({"health", "set", "192.0.2.1:80", "10.0.0.1", "auto"}), kDone);
+  EXPECT_FALSE(lbd_.set_real_health.has_up());
+  lbd_.health = {};
+  EXPECT_EQ(Lbctl({"health", "history", "10.0.0.1"}), kDone);
+  EXPECT_TRUE(lbd_.get_health.history());
+  EXPECT_EQ(out_, "10.0.0.1 has not changed since it is probed\n");
 }
 
 TEST_F(LbctlTest, StatsHideVerdictsThatNobodyGot) {
@@ -584,8 +642,8 @@ TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
     const char* message;
   } kCases[] = {
       {{},
-       "a command is missing: status, vip, real, flow, config, import, stats, capture, doctor, "
-       "top, support-bundle, events, version, completion"},
+       "a command is missing: status, vip, real, flow, health, config, import, stats, capture, "
+       "doctor, top, support-bundle, events, version, completion"},
       {{"vip"}, "a command is missing: add, update, delete, list, show"},
       {{"vip", "lst"}, "unknown command \"lst\"; did you mean \"list\"?"},
       {{"frobnicate"}, "unknown command \"frobnicate\"; known: status, vip,"},

@@ -148,5 +148,19 @@ TEST(VipTest, EnumsHaveTheNamesOfTheConfiguration) {
   EXPECT_EQ(ToString(RealState::kStandby), "standby");
 }
 
+TEST(VipTest, ProbesGoToAnAddressThatHostsAnswerFor) {
+  const HealthCheck check{.kind = TcpCheck()};
+  const auto probed = [&](std::string_view key) {
+    return ProbedAddress(Key(key), check).ToString();
+  };
+  EXPECT_EQ(probed("192.0.2.7:80/tcp"), "192.0.2.7");
+  EXPECT_EQ(probed("192.0.2.6/31:80/tcp"), "192.0.2.6") << "RFC 3021: both are hosts";
+  EXPECT_EQ(probed("192.0.2.0/24:80/tcp"), "192.0.2.1") << "the first may be a broadcast";
+  EXPECT_EQ(probed("[2001:db8::/64]:80/tcp"), "2001:db8::1") << "the first is any router";
+  EXPECT_EQ(ProbedPort(Key("192.0.2.7:8000-8100/tcp"), check), 8000);
+  EXPECT_EQ(ProbedPort(Key("192.0.2.7:80/tcp"), {.kind = TcpCheck(), .port = 81}), 81);
+  EXPECT_EQ(ProbedPort(Key("192.0.2.7:80/tcp"), {.kind = IcmpCheck()}), 0);
+}
+
 }  // namespace
 }  // namespace lb::model

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "lb/v1/health.pb.h"
+#include "lbd/control/controller.h"
+
+// The part of the border to protobuf that is about the health of reals.
+namespace lb::api {
+
+// What `request` asks for of `report`. INVALID_ARGUMENT, or NOT_FOUND for a VIP or real.
+StatusOr<v1::GetHealthResponse> HealthToProto(const v1::GetHealthRequest& request,
+                                              const control::HealthReport& report,
+                                              const model::Config& config);
+// How reals are probed, for people.
+std::string DescribeProbing(const control::HealthReport& report, const model::Config& config);
+
+}  // namespace lb::api
