@@ -47,7 +47,7 @@ def start_nginx(node):
     """A web server on every address of the node: / says its name, /big is a large file."""
     directory = node.lab.dir / f"nginx-{node.name}"
     www = node.lab.dir / "www"
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     if not www.exists():
         www.mkdir()
         with (www / "big").open("wb") as big:
@@ -157,11 +157,11 @@ def write_config(lab, document, name="lbd.yaml"):
     return path
 
 
-def start_lbd(lab, document=None, flags=(), node=None, name="lbd"):
+def start_lbd(lab, document=None, flags=(), node=None, name="lbd", wrap=list):
     """lbd on the load balancer; returns when its API answers, that is when it forwards."""
     config_flags = [] if document is None else ["--config", write_config(lab, document)]
-    process = (node or lab.lb).start(name, [binary("lbd"), *lbd_flags(lab, name), *config_flags,
-                                            *flags])
+    process = (node or lab.lb).start(name, wrap([binary("lbd"), *lbd_flags(lab, name), *config_flags,
+                                                 *flags]))
 
     def answers():
         process.require_alive()

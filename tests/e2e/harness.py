@@ -50,9 +50,10 @@ def new_lab(reals=3):
 def serving_lab(make_config, reals=3):
     """A lab in which nginx and lbagent run on each real, and lbd with make_config(lab)."""
     with new_lab(reals) as lab:
+        lab.nginx, lab.agents = {}, {}
         for real in lab.reals:
-            actors.start_nginx(real)
-            actors.start_agent(real)
+            lab.nginx[real.name] = actors.start_nginx(real)
+            lab.agents[real.name] = actors.start_agent(real)
         lab.lbd = actors.start_lbd(lab, make_config(lab))
         yield lab
 

@@ -25,7 +25,7 @@ def _document(reals):
 
 
 @contextlib.contextmanager
-def _transfers(lab, name="transfers", connections=CONNECTIONS):
+def transfers(lab, name="transfers", connections=CONNECTIONS):
     """Transfers that run until the end of the block; then what became of them."""
     # lbd counts whole seconds, so that a window may be up to one shorter.
     process = lab.client.start(name, [TOOLS / "transfers.py", VIP4, PORT, connections, MAX_IDLE,
@@ -74,22 +74,24 @@ class _Vip:
 
 
 @contextlib.contextmanager
-def _serving(reals, spare=0):
+def serving(reals, spare=0):
+    """A lab with echo servers; lbd is still to be started."""
     with new_lab(reals + spare) as lab:
+        lab.echo = {}
         for real in lab.reals[:reals]:
             start_agent(real)
-            start_echo_server(real, PORT)
+            lab.echo[real.name] = start_echo_server(real, PORT)
         yield lab
 
 
 @scenario
 def churn():
     """2000 transfers across flaps, restarts, additions, removals, weights and a killed lbd."""
-    with _serving(6) as lab:
+    with serving(6) as lab:
         first, added = lab.reals[:5], lab.reals[5]
         lab.lbd = start_lbd(lab, _document(first))
         service = _Vip(lab)
-        with _transfers(lab) as result:
+        with transfers(lab) as result:
             # A real that flaps, within the window.
             for down in (1, 3):
                 service.state(first[0], "down")
@@ -135,12 +137,12 @@ def churn():
 @scenario
 def churn_untracked():
     """The same kind of change breaks connections where tracking is off: the test can fail."""
-    with _serving(3) as lab:
+    with serving(3) as lab:
         document = _document(lab.reals)
         document["vips"][0]["tracking"] = "none"
         lab.lbd = start_lbd(lab, document)
         service = _Vip(lab)
-        with _transfers(lab, connections=300) as result:
+        with transfers(lab, connections=300) as result:
             service.weight(lab.reals[0], 20)
             time.sleep(5)
         expect(result["broken"] > 10, f"only {result['broken']} transfers broke")
@@ -150,17 +152,17 @@ def churn_untracked():
 @scenario
 def takeover():
     """Another load balancer with the same configuration and an empty table takes over mid-change."""
-    with _serving(4, spare=1) as lab:
+    with serving(4, spare=1) as lab:
         reals, second = lab.reals[:4], lab.reals[4]
         lab.lbd = start_lbd(lab, _document(reals[:3]))
         service = _Vip(lab)
-        with _transfers(lab, connections=1000) as stable:
+        with transfers(lab, connections=1000) as stable:
             _prepare_second(lab, second, _document(reals[:3]))
             _send_vips_to(lab, second)
             time.sleep(8)
         expect(stable["broken"] == 0, f"broken on stable slots: {stable}")
         _send_vips_to(lab, lab.lb)
-        with _transfers(lab, "transfers-2", connections=1000) as changing:
+        with transfers(lab, "transfers-2", connections=1000) as changing:
             time.sleep(10)  # so that transfers end and others begin
             service.real("add", reals[3])
             time.sleep(5)
