@@ -130,18 +130,6 @@ static __always_inline enum lb_verdict decide_full(struct packet *p)
 	return verdict;
 }
 
-/* What is for no VIP: an answer to a health probe, or the host's. */
-static __noinline enum lb_verdict decide_probe(struct xdp_md *ctx)
-{
-	struct packet p = {.ctx = ctx};
-	__be16 type = parse_ethernet(&p);
-
-	if (type != bpf_htons(ETH_P_IP) && type != bpf_htons(ETH_P_IPV6))
-		return LB_NOT_VIP;
-	p.v6 = type == bpf_htons(ETH_P_IPV6);
-	return parse_ip(&p) == LB_CONTINUE ? probe_reply(&p) : LB_NOT_VIP;
-}
-
 static __always_inline int action_of(enum lb_verdict verdict)
 {
 	switch (verdict) {
@@ -155,6 +143,20 @@ static __always_inline int action_of(enum lb_verdict verdict)
 	}
 }
 
+/* What is for no VIP: an answer to a health probe, or the host's. */
+static __noinline enum lb_verdict decide_probe(struct xdp_md *ctx)
+{
+	struct packet p = {.ctx = ctx};
+	enum lb_verdict verdict = LB_NOT_VIP;
+	__be16 type = parse_ethernet(&p);
+
+	p.v6 = type == bpf_htons(ETH_P_IPV6);
+	if ((p.v6 || type == bpf_htons(ETH_P_IP)) && parse_ip(&p) == LB_CONTINUE)
+		verdict = probe_reply(&p);
+	trace_end(&p, verdict, action_of(verdict));
+	return verdict;
+}
+
 /* A function of its own, so that the fast path keeps its packet in registers. Returns the verdict,
  * and in the upper half where the packet leaves. */
 static __noinline __u64 decide_slow(struct xdp_md *ctx)
@@ -164,7 +166,7 @@ static __noinline __u64 decide_slow(struct xdp_md *ctx)
 
 	trace_begin(&p);
 	verdict = decide_full(&p);
-	trace_end(&p, verdict, action_of(verdict));
+	trace_decided(&p, verdict, action_of(verdict));
 	return verdict | (__u64)p.out_ifindex << 32;
 }
 
@@ -186,7 +188,7 @@ int lb_xdp(struct xdp_md *ctx)
 		verdict = (__u32)decision;
 		p.out_ifindex = decision >> 32;
 	} else {
-		trace_end(&p, verdict, action_of(verdict));
+		trace_decided(&p, verdict, action_of(verdict));
 	}
 	if (likely(verdict == LB_FORWARD)) {
 		if (p.out_ifindex == ctx->ingress_ifindex)

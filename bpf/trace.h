@@ -209,6 +209,14 @@ static __always_inline void trace_end(const struct packet *p, enum lb_verdict ve
 	trace_emit(p->ctx);
 }
 
+/* What is for no VIP may be an answer to a probe: then that is its end. */
+static __always_inline void trace_decided(const struct packet *p, enum lb_verdict verdict,
+					  int action)
+{
+	if (verdict != LB_NOT_VIP || !(lb_config.features & LB_FEATURE_PROBES))
+		trace_end(p, verdict, action);
+}
+
 #else /* !LB_TRACE */
 
 #define TRACE_INLINE __always_inline
@@ -220,6 +228,7 @@ static __always_inline void trace_end(const struct packet *p, enum lb_verdict ve
 #define trace_record(record) ((void)0)
 #define trace_note(note) ((void)0)
 #define trace_end(p, verdict, action) ((void)0)
+#define trace_decided(p, verdict, action) ((void)0)
 
 #endif
 

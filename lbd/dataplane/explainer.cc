@@ -84,14 +84,15 @@ StatusOr<Run> RunOnce(const Forwarder& forwarder, Program::Build build, const Fr
   LB_ASSIGN_OR_RETURN(const MappedArray before, CopyOf(*verdicts));
   if (build == Program::Build::kForward) {
     LB_ASSIGN_OR_RETURN(const Program program,
-                        Program::Load(config, tables, forwarder.prefix_maps()));
+                        Program::Load(config, tables, forwarder.prefix_maps(), std::nullopt, build,
+                                      forwarder.probe_path()));
     LB_RETURN_IF_ERROR(OpenPorts(forwarder, program));
     LB_ASSIGN_OR_RETURN(ProgramRun result, program.TestRun(frame, ifindex));
     return Run{std::move(result), CountedVerdict(before, *verdicts), {}};
   }
-  LB_ASSIGN_OR_RETURN(
-      const TracingProgram program,
-      TracingProgram::Load(config, tables, forwarder.prefix_maps(), CaptureFilter{}));
+  LB_ASSIGN_OR_RETURN(const TracingProgram program,
+                      TracingProgram::Load(config, tables, forwarder.prefix_maps(), CaptureFilter{},
+                                           std::nullopt, forwarder.probe_path()));
   LB_RETURN_IF_ERROR(OpenPorts(forwarder, program.program()));
   LB_ASSIGN_OR_RETURN(ProgramRun result, program.program().TestRun(frame, ifindex));
   Run run{std::move(result), CountedVerdict(before, *verdicts), {}};

@@ -71,6 +71,7 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
   const MapSizes sizes = MapSizes::For(settings.limits, libbpf_num_possible_cpus(), features);
   const uint64_t vip_hash_key = SipHash24({attempt, 0}, {});
   std::unique_ptr<Forwarder> self(new Forwarder(settings, features, sizes, std::move(clock)));
+  self->probe_path_ = probes;
   const uint64_t counters = uint64_t{sizes.reals} * sizes.cpus;
   const std::tuple<MappedArray*, const char*, uint64_t> maps[] = {
       {&self->vips_map_, "lb_vips", sizeof(lb_vip) * sizes.vips},

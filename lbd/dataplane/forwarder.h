@@ -54,6 +54,7 @@ class Forwarder {
   const model::Settings& settings() const { return settings_; }
   uint32_t features() const { return features_; }
   const lb_config& config() const { return config_; }
+  const ProbePath* probe_path() const { return probe_path_; }  // may be null
   std::vector<const MappedArray*> maps() const;
   std::vector<const PrefixMap*> prefix_maps() const;
 
@@ -189,6 +190,7 @@ class Forwarder {
   void SetPolicy(InstalledVip& vip, uint16_t policy);
 
   model::Settings settings_;
+  const ProbePath* probe_path_ = nullptr;
   uint32_t features_;
   MapSizes sizes_;
   lb_config config_{};  // the program's constants

@@ -235,18 +235,23 @@ StatusOr<ProgramRun> Program::TestRun(std::span<const uint8_t> frame, uint32_t i
   LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame.data(), .data_out = result.out.data(),
               .data_size_in = static_cast<uint32_t>(frame.size()),
               .data_size_out = static_cast<uint32_t>(result.out.size()), .ctx_in = &context,
-              .ctx_size_in = sizeof(context), .repeat = 1);
+              .ctx_out = &context, .ctx_size_in = sizeof(context), .ctx_size_out = sizeof(context),
+              .repeat = 1);
   int error = bpf_prog_test_run_opts(fd_, &run);
   if (error == -ENODEV || error == -EINVAL) {
-    run.ctx_in = nullptr;
-    run.ctx_size_in = 0;
+    run.ctx_in = run.ctx_out = nullptr;
+    run.ctx_size_in = run.ctx_size_out = 0;
+    context = {};
     error = bpf_prog_test_run_opts(fd_, &run);
   }
   if (error != 0) {
     return ErrnoStatus(-error, fmt::format("run the program over {} bytes", frame.size()));
   }
   result.action = run.retval;
+  // Without what the program has put in front of the frame.
+  const uint32_t metadata = std::min(context.data, run.data_size_out);
   result.out.resize(run.data_size_out);
+  result.out.erase(result.out.begin(), result.out.begin() + metadata);
   return result;
 }
 

@@ -9,6 +9,7 @@
 
 #include "lb/abi.h"
 #include "lbd/base/unique_fd.h"
+#include "lbd/dataplane/explainer.h"
 #include "lbd/dataplane/forwarder.h"
 #include "lbd/dataplane/probe_path.h"
 #include "tests/support/packet_builder.h"
@@ -162,6 +163,16 @@ TEST_F(ProbeTest, TheSelfTestTellsQueuesWithoutASocket) {
 TEST_F(ProbeTest, WithoutProbesNothingIsTaken) {
   forwarder_ = dataplane::Forwarder::Create({}).value();
   EXPECT_FALSE(Taken(FromVip(kHost4, Tcp({.source = 80, .destination = kFirst}))));
+}
+
+TEST_F(ProbeTest, ExplanationsKnowThem) {
+  const Bytes frame = FromVip(kHost4, Tcp({.source = 80, .destination = kFirst}));
+  const auto explanation = dataplane::Explain(*forwarder_, frame, kIngressInterface);
+  ASSERT_TRUE(explanation.ok()) << explanation.status();
+  EXPECT_EQ(explanation->decision.verdict, "probe_reply");
+  EXPECT_EQ(explanation->xdp_action, XDP_REDIRECT);
+  EXPECT_TRUE(SameBytes(frame, explanation->decision.frame));
+  EXPECT_EQ(explanation->decision.vip, std::nullopt);
 }
 
 }  // namespace
