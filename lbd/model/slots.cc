@@ -116,7 +116,8 @@ void Slots::Advance(const Sweep& sweep, const SlotPolicy& policy, uint32_t now) 
       stable = false;
       const bool hurry = refused && sweep.is_down && sweep.is_down(old);
       if (refused) state.since = now;
-      if (!hurry && now - state.since < policy.window) continue;
+      // The clock's whole seconds may count one that has hardly begun.
+      if (!hurry && now - state.since <= policy.window) continue;
       SetOld(slot, next, true);
       state.empty_sweeps = 0;
       continue;

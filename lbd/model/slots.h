@@ -71,7 +71,8 @@ class Slots {
     std::span<const uint32_t> entries;      // per slot: those that name another than its old owner
     std::function<bool(uint16_t)> is_down;  // whether an owner fails to serve
   };
-  // Moves slots on: from changing to settling when the window is over and none of its flows was
+  // Moves slots on: from changing to settling when the whole window is over (by a clock of whole
+  // seconds: one more than its length, for the first was under way) and none of its flows was
   // refused meanwhile (a down owner does not wait for that), from settling to stable after two
   // sweeps without an entry (the second catches what was on its way during the first).
   void Advance(const Sweep& sweep, const SlotPolicy& policy, uint32_t now);

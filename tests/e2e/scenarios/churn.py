@@ -27,9 +27,8 @@ def _document(reals):
 @contextlib.contextmanager
 def transfers(lab, name="transfers", connections=CONNECTIONS):
     """Transfers that run until the end of the block; then what became of them."""
-    # lbd counts whole seconds, so that a window may be up to one shorter.
     process = lab.client.start(name, [TOOLS / "transfers.py", VIP4, PORT, connections, MAX_IDLE,
-                                      WINDOW - 1])
+                                      WINDOW])
     wait_until(lambda: "ready" in process.output(), 60, "all transfers are connected")
     result = {}
     yield result

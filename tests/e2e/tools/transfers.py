@@ -33,13 +33,14 @@ class Totals:
 
 
 class Silence:
-    """The longest time between two moments at which a transfer sent or received."""
+    """The longest time from one sending to the next. When the kernel acknowledged what it received
+    meanwhile is not known here: on a busy machine long before it is read."""
 
     def __init__(self):
         self.last = time.monotonic()
         self.longest = 0.0
 
-    def broken(self):
+    def ends(self):
         now = time.monotonic()
         self.longest = max(self.longest, now - self.last)
         self.last = now
@@ -50,17 +51,15 @@ async def transfer(address, port, max_idle, stop, connected, silence):
     end = time.monotonic() + random.uniform(8, 25)
     sent, received = hashlib.sha256(), hashlib.sha256()
     reader, writer = await asyncio.wait_for(asyncio.open_connection(address, port), PATIENCE)
-    silence.broken()
     connected()
     try:
         while time.monotonic() < end and not stop.is_set():
             message = os.urandom(random.randint(50, 2000))
             sent.update(message)
             asked = time.monotonic()
-            silence.broken()
+            silence.ends()
             writer.write(message)
             answer = await asyncio.wait_for(reader.readexactly(len(message)), PATIENCE)
-            silence.broken()
             received.update(answer)
             Totals.bytes += len(message)
             Totals.slowest = max(Totals.slowest, time.monotonic() - asked)
@@ -69,7 +68,7 @@ async def transfer(address, port, max_idle, stop, connected, silence):
                 await asyncio.wait_for(stop.wait(), min(pause, max(0, end - time.monotonic())))
             except asyncio.TimeoutError:
                 pass
-        silence.broken()
+        silence.ends()
         writer.write_eof()
         if await asyncio.wait_for(reader.read(), PATIENCE):
             raise ValueError("bytes that nobody sent")

@@ -17,10 +17,12 @@ namespace {
 
 using Target = std::vector<uint16_t>;
 
-constexpr uint32_t kWindow = 900;
-constexpr SlotPolicy kAuto{.window = kWindow};
-constexpr SlotPolicy kAlways{.window = kWindow, .track = true, .always = true};
-constexpr SlotPolicy kNone{.window = kWindow, .track = false, .always = false};
+constexpr uint32_t kSeconds = 900;
+constexpr SlotPolicy kAuto{.window = kSeconds};
+constexpr SlotPolicy kAlways{.window = kSeconds, .track = true, .always = true};
+constexpr SlotPolicy kNone{.window = kSeconds, .track = false, .always = false};
+// Until such a window is over by a clock of whole seconds: the first was already under way.
+constexpr uint32_t kWindow = kSeconds + 1;
 constexpr uint16_t kTrack = LB_RING_TRACK;
 
 // What the program sees of a slot.
