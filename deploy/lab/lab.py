@@ -222,7 +222,13 @@ class Lab:
             node.set_sysctls({**SYSCTLS, **(ROUTER_SYSCTLS if node is self.router else {}),
                               **(REAL_SYSCTLS if node in self.reals else {})})
         for node in self.nodes:
-            self._connect(node)
+            if node is not self.lb:
+                self._connect(node)
+        self.connect_lb()
+
+    def connect_lb(self):
+        """Makes the link of the load balancer, which leads the VIPs there."""
+        self._connect(self.lb)
         self.router.ip([f"route add {VIP4}/32 via {self.lb.ip4}",
                         f"route add {VIP6}/128 via {self.lb.ip6}"])
         self.prepare_link(self.lb)

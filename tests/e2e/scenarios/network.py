@@ -17,7 +17,7 @@ def _start_reals(lab):
         actors.start_agent(real)
 
 
-def _add_real_side(lab):
+def add_real_side(lab):
     """A second link between router and load balancer, by which the way to the reals goes."""
     lab.router.ip([f"link add to-lb2 mtu {UNDERLAY_MTU} type veth peer name eth1 "
                    f"mtu {UNDERLAY_MTU} netns {lab.lb.netns}",
@@ -51,7 +51,7 @@ def _expect_way(lab, device):
     expect(after[other] - before[other] < 20, f"{other}: {before} -> {after}")
 
 
-def _hops(lab):
+def interfaces_of_hops(lab):
     status = json.loads(lbctl(lab, "status", "-o", "json").stdout)
     return {hop["interface"] for hop in status["next_hops"] if not hop.get("problem")}
 
@@ -61,22 +61,22 @@ def two_interfaces():
     """Clients on one side, reals on the other: redirected; the way follows the routes at once."""
     with new_lab() as lab:
         _start_reals(lab)
-        _add_real_side(lab)
+        add_real_side(lab)
         lab.lbd = start_lbd(lab, both_vips(lab, interfaces=["eth0", "eth1"]))
         _expect_way(lab, "to-lb2")
         lab.lb.ip(_real_routes(lab.lb.gateway4, lab.lb.gateway6))
-        wait_until(lambda: _hops(lab) == {"eth0"}, 10, "the next hops move to eth0")
+        wait_until(lambda: interfaces_of_hops(lab) == {"eth0"}, 10, "the next hops move to eth0")
         _expect_way(lab, "to-lb")
         lab.lb.ip(_real_routes("10.10.3.1", "fd10:0:0:3::1"))
-        wait_until(lambda: _hops(lab) == {"eth1"}, 10, "the next hops move back to eth1")
+        wait_until(lambda: interfaces_of_hops(lab) == {"eth1"}, 10, "the next hops move back to eth1")
         _expect_way(lab, "to-lb2")
         # A restart, and the device of the reals goes and comes back.
         lab.lbd.stop(signal.SIGKILL)
         _expect_way(lab, "to-lb2")
         lab.lbd = start_lbd(lab, (lab.dir / "lbd.yaml").read_text())
         lab.router.ip(["link del to-lb2"])
-        _add_real_side(lab)
-        wait_until(lambda: _hops(lab) == {"eth1"}, 10, "eth1 is back")
+        add_real_side(lab)
+        wait_until(lambda: interfaces_of_hops(lab) == {"eth1"}, 10, "eth1 is back")
         _expect_way(lab, "to-lb2")
         # Without eth1 in the configuration the routes lead astray, and that is said.
         lbctl(lab, "config", "apply", write_config(lab, both_vips(lab)))

@@ -110,7 +110,7 @@ def encaps():
         return {"requests": 240}
 
 
-def _move_to_segment(lab, real):
+def move_to_segment(lab, real):
     """The real gets a link to the load balancer's segment; its answers leave by the router as before."""
     device = f"l2-{real.name}"
     number = lab.reals.index(real)
@@ -130,7 +130,7 @@ def _move_to_segment(lab, real):
 def encap_l2():
     """Classic direct routing: frames rewritten to the MAC of reals on a segment, without any tunnel."""
     with new_lab(reals=2) as lab:
-        links = [_move_to_segment(lab, real) for real in lab.reals]
+        links = [move_to_segment(lab, real) for real in lab.reals]
         for real in lab.reals:
             start_nginx(real)
         document = config(vip(VIP4, [v4 for _, v4, _ in links]),
