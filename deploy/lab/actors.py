@@ -171,8 +171,11 @@ def start_lbd(lab, document=None, flags=(), node=None, name="lbd", wrap=list):
     return process
 
 
-def lbctl(lab, *argv, check=True, name="lbd"):
-    return run([binary("lbctl"), "--server", f"unix:{socket_path(lab, name)}", *argv], check=check)
+def lbctl(lab, *argv, check=True, name="lbd", timeout=None):
+    """`timeout`: for calls that may take longer than usual, in seconds."""
+    patience = [] if timeout is None else ["--timeout", timeout]
+    return run([binary("lbctl"), "--server", f"unix:{socket_path(lab, name)}", *patience, *argv],
+               check=check, timeout=timeout or 30)
 
 
 def verdicts(lab):
