@@ -50,7 +50,9 @@ def _checks(lab, **changed):
 def _document(lab, **changed):
     checks = _checks(lab, **changed)
     real = lab.reals[0]
-    return config(vip(VIP4, [real.ip4], checks=checks), vip(VIP6, [real.ip6], checks=checks))
+    return config(vip(VIP4, [real.ip4], checks=checks), vip(VIP6, [real.ip6], checks=checks),
+                  vip(VIP4, [real.ip6], port=8080, checks=checks),
+                  vip(VIP6, [real.ip4], port=8080, checks=checks))
 
 
 def _start_servers(lab, real):
@@ -71,7 +73,9 @@ def _start_servers(lab, real):
 
 
 def _rows(lab):
-    return [check for row in health(lab)["vips"] for real in row["reals"] for check in real["checks"]]
+    """Checks, each with whether its inner and outer families differ."""
+    return [{**check, "mixed": (":" in row["vip"]["address"]) != (":" in real["address"])}
+            for row in health(lab)["vips"] for real in row["reals"] for check in real["checks"]]
 
 
 def _wait(lab, what, condition):
@@ -80,15 +84,16 @@ def _wait(lab, what, condition):
 
 @scenario
 def health_kinds():
+    """Each kind up, and down for each reason that it can name."""
     with new_lab(reals=1) as lab:
         real = lab.reals[0]
         unlimit_icmp(real)
-        actors.start_agent(real)
+        agent = actors.start_agent(real)
         targets = _start_servers(lab, real)
         lab.lbd = actors.start_lbd(lab, _document(lab))
         rows = _wait(lab, "every check succeeds",
                      lambda rows: all(row["state"] == "up" for row in rows))
-        expect(len(rows) == 16, f"{len(rows)} checks")
+        expect(len(rows) == 32, f"{len(rows)} checks")
         for row in rows:
             if row["check"] == "https":
                 expect("expires in 29 days" in row["last_reason"], f"no warning: {row}")
@@ -116,17 +121,34 @@ def health_kinds():
                               "quic": ("refused", "icmp: port unreachable"),
                               "grpc": ("refused", "connection refused")})
         targets = real.start("targets", [ROOT / "tests/e2e/tools/probe_targets.py", "0.0.0.0", "::"])
+        # The address of the other family that an answer comes from is nobody's that lbd knows.
         _expect_reasons(lab, {"udp": ("wrong_source", "not from the VIP"),
-                              "quic": ("wrong_source", "not from the VIP")})
+                              "quic": ("wrong_source", "not from the VIP")},
+                        mixed=("timeout", "no answer"))
+        targets.stop(9)
+        targets = real.start("targets", [ROOT / "tests/e2e/tools/probe_targets.py", VIP4, VIP6])
+        _expect_reasons(lab, {})
+
+        # What goes wrong with the tunnel goes wrong with every kind but the echo, which has none.
+        tunnelled = [row for row in {row["check"] for row in rows} if row != "icmp"]
+        agent.stop()
+        _expect_reasons(lab, dict.fromkeys(tunnelled, ("no_decap", "does not decapsulate")))
+        agent = actors.start_agent(real)
+        _expect_reasons(lab, {})
+        real.ip([f"route add blackhole {lab.lb.ip4}/32", f"route add blackhole {lab.lb.ip6}/128"])
+        _expect_reasons(lab, dict.fromkeys([*tunnelled, "icmp"], ("timeout", "timeout after 1500 ms")))
         return {"checks": len(rows)}
 
 
-def _expect_reasons(lab, reasons):
-    """These checks are down for these reasons, in both families; all others are up."""
+def _expect_reasons(lab, reasons, mixed=None):
+    """These checks are down for these reasons, or for `mixed` where the tunnel is of the other family; all
+    others are up."""
     def as_wanted(rows):
         for row in rows:
-            result, text = reasons.get(row["check"], ("ok", ""))
             down = row["check"] in reasons
+            result, text = reasons.get(row["check"], ("ok", ""))
+            if down and mixed and row["mixed"]:
+                result, text = mixed
             if row.get("last_result") != result or (down and text not in row["last_reason"]) or \
                     (row["state"] == "down") != down:
                 return False
