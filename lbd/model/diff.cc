@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <set>
 
+#include "lbd/model/diff_check.h"
+
 namespace lb::model {
 namespace {
 
@@ -50,12 +52,6 @@ const Real* Find(const Vip& vip, const IpAddress& address, size_t index) {
 
 std::string Text(const std::optional<IpAddress>& address) {
   return address ? address->ToString() : "of the interface";
-}
-
-std::string CheckNames(const std::vector<HealthCheck>& checks) {
-  std::vector<std::string_view> names;
-  for (const HealthCheck& check : checks) names.push_back(NameOf(check.kind));
-  return fmt::format("[{}]", fmt::join(names, ", "));
 }
 
 class Differ {
@@ -154,9 +150,8 @@ class Differ {
     }
     Field(name + ": fragments", ToString(a.fragments), ToString(b.fragments));
     Field(name + ": slow_start_seconds", a.slow_start, b.slow_start);
-    if (a.checks != b.checks) {
-      lines_.push_back(
-          fmt::format("~ {}: checks {} -> {}", name, CheckNames(a.checks), CheckNames(b.checks)));
+    for (const std::string& change : DiffChecks(a.checks, b.checks)) {
+      lines_.push_back(fmt::format("~ {}: {}", name, change));
     }
     Field(name + ": min_healthy", a.health.min_healthy, b.health.min_healthy);
     Field(name + ": fail_open", a.health.fail_open, b.health.fail_open);

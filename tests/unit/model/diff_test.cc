@@ -90,5 +90,31 @@ TEST_F(DiffTest, BackwardsEveryAdditionIsARemoval) {
   EXPECT_THAT(Lines(), ElementsAre("- 192.0.2.9:80/tcp"));
 }
 
+TEST_F(DiffTest, ChecksTellWhatHasChangedInThemButNoSecret) {
+  HttpCheck http{.path = "/", .host = "a.test"};
+  before_.vips[0].checks = {{.kind = HttpsCheck{.http = http}, .port = 443},
+                            {.kind = UdpCheck{.send = "key 1", .expect = "yes"}},
+                            {.kind = TcpCheck()},
+                            {.kind = DnsCheck{.name = "a.test"}}};
+  after_ = before_;
+  http.path = "/ready";
+  http.headers = {{"Authorization", "secret"}};
+  http.statuses = {{200, 200}, {300, 399}};
+  after_.vips[0].checks = {
+      {.kind = HttpsCheck{.http = http, .tls = {.verify = false}}, .port = 8443},
+      {.kind = UdpCheck{.send = "key 2", .expect = "yes"}, .timing = {.fall = 5}},
+      {.kind = IcmpCheck()}};
+  EXPECT_THAT(Lines(),
+              ElementsAre("~ 192.0.2.1:80/tcp: checks[0] https.path \"/\" -> \"/ready\"",
+                          "~ 192.0.2.1:80/tcp: checks[0] https.headers",
+                          "~ 192.0.2.1:80/tcp: checks[0] https.status [200-299] -> [200, 300-399]",
+                          "~ 192.0.2.1:80/tcp: checks[0] https.verify true -> false",
+                          "~ 192.0.2.1:80/tcp: checks[0] port 443 -> 8443",
+                          "~ 192.0.2.1:80/tcp: checks[1] udp.send",
+                          "~ 192.0.2.1:80/tcp: checks[1] fall 3 -> 5",
+                          "~ 192.0.2.1:80/tcp: checks[2] tcp -> icmp",
+                          "~ 192.0.2.1:80/tcp: checks[3] - dns"));
+}
+
 }  // namespace
 }  // namespace lb::model
