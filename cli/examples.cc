@@ -60,6 +60,8 @@ constexpr Example kExamples[] = {
     {"completion", "source <(lbctl completion bash)"},
     {"completion", "lbctl completion fish | source"},
     {"support-bundle", "lbctl support-bundle lbd.tar.gz"},
+    {"help", "lbctl help real drain"},
+    {"help", "lbctl help options"},
 };
 
 }  // namespace
@@ -67,7 +69,9 @@ constexpr Example kExamples[] = {
 std::string ExamplesOf(std::string_view command) {
   std::string text;
   for (const Example& example : kExamples) {
-    if (example.command == command) text += "  " + std::string(example.line) + "\n";
+    const bool verb = example.command.starts_with(command) &&
+                      example.command.substr(command.size()).starts_with(' ');
+    if (example.command == command || verb) text += "  " + std::string(example.line) + "\n";
   }
   return text;
 }

@@ -30,6 +30,7 @@
 #include "cli/interrupt.h"
 #include "cli/man_page.h"
 #include "cli/objects.h"
+#include "cli/overview.h"
 #include "lbd/base/ip_address.h"
 #include "lbd/base/ip_prefix.h"
 #include "lbd/config/field_names.h"
@@ -42,6 +43,7 @@ namespace {
 
 constexpr std::string_view kCompleteCommand = "__complete";
 constexpr std::string_view kManCommand = "__man";
+constexpr std::string_view kHelpCommand = "help";
 constexpr std::chrono::milliseconds kCompletionTimeout{1000};
 
 constexpr const char* kFooter = R"(
@@ -60,7 +62,7 @@ Environment:
   NO_COLOR      when set, no colours)";
 
 constexpr const char* kCommandFooter = R"(
-Options of every command, and the exit codes: lbctl --help)";
+Options of every command, and the exit codes: lbctl help options)";
 
 // A check for CLI11 from one of our parsers: the empty string means good.
 template <typename Parse>
@@ -126,6 +128,7 @@ class CommandLine {
     AddEvents();
     AddVersion();
     AddCompletion();
+    AddHelp();
   }
 
   int Run(int argc, const char* const* argv, const Io& io) {
@@ -133,7 +136,11 @@ class CommandLine {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
       if (error.get_exit_code() == 0) {  // --help, --version
-        app_.exit(error, io.out, io.err);
+        if (Innermost() == &app_ && error.get_name() == "CallForHelp") {
+          io.out << OverviewPage();
+        } else {
+          app_.exit(error, io.out, io.err);
+        }
         return kDone;
       }
       io.err << fmt::format("lbctl: {}\nTry: {} --help\n", Explain(error), CommandPath());
@@ -152,11 +159,13 @@ class CommandLine {
   int PrintManPage(const Io& io) const {
     std::vector<ManSection> commands;
     CollectManSections(app_, "lbctl", commands);
-    io.out << cli::ManPage(kVersion, "controls lbd, the XDP load balancer", app_.help(), commands);
+    io.out << cli::ManPage(kVersion, "controls lbd, the XDP load balancer", WholeHelp(), commands);
     return kDone;
   }
 
-  int Complete(const std::vector<std::string>& words, const Io& io) const {
+  int Complete(std::vector<std::string> words, const Io& io) const {
+    // What can follow a command can follow it behind "help", too.
+    if (words.size() > 1 && words.front() == kHelpCommand) words.erase(words.begin());
     const auto source = [](const CompletionRequest& request) {
       return CandidatesFromServer(request);
     };
@@ -191,16 +200,60 @@ class CommandLine {
         ->type_name("[SECONDS]");
   }
 
+  // The commands of `app` by name; option groups have none.
+  static std::vector<const CLI::App*> CommandsOf(const CLI::App& app) {
+    return app.get_subcommands(
+        [](const CLI::App* command) { return !command->get_name().empty(); });
+  }
+
+  std::string OverviewPage() const {
+    std::vector<CommandSummary> summaries;
+    for (const CLI::App* command : CommandsOf(app_)) {
+      CommandSummary& summary = summaries.emplace_back(
+          CommandSummary{command->get_name(), command->get_description(), {}});
+      for (const CLI::App* verb : CommandsOf(*command)) summary.verbs.push_back(verb->get_name());
+    }
+    return Overview(summaries);
+  }
+
+  // Not app_.help(), which prints that of a command that was given.
+  std::string WholeHelp() const {
+    return app_.get_formatter()->make_help(&app_, "lbctl", CLI::AppFormatMode::Normal);
+  }
+
+  // The help that `lbctl help WORDS` asks for.
+  std::string HelpOn(const std::vector<std::string>& words) const {
+    if (words.empty()) return OverviewPage();
+    if (words.size() == 1 && words.front() == "options") return WholeHelp();
+    const CLI::App* command = &app_;
+    std::string path;
+    for (const std::string& word : words) {
+      const auto commands = CommandsOf(*command);
+      const auto it = std::ranges::find(commands, word, &CLI::App::get_name);
+      if (it == commands.end()) throw CLI::ValidationError(Unknown(*command, word));
+      path += (path.empty() ? "" : " ") + command->get_name();
+      command = *it;
+    }
+    return command->help(path);
+  }
+
+  // "unknown command "vpi"; did you mean "vip"?"
+  static std::string Unknown(const CLI::App& parent, const std::string& word) {
+    std::vector<std::string> names;
+    for (const CLI::App* command : CommandsOf(parent)) names.push_back(command->get_name());
+    const auto suggestion = config::Suggest(word, names);
+    return fmt::format("unknown command \"{}\"; {}", word,
+                       suggestion      ? fmt::format("did you mean \"{}\"?", *suggestion)
+                       : names.empty() ? fmt::format("{} has none", parent.get_name())
+                                       : fmt::format("known: {}", fmt::join(names, ", ")));
+  }
+
   static void CollectManSections(const CLI::App& app, const std::string& path,
                                  std::vector<ManSection>& sections) {
-    for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
-      if (child->get_name().empty()) continue;  // an option group
+    for (const CLI::App* child : CommandsOf(app)) {
       const std::string name = path + " " + child->get_name();
-      const bool leaf =
-          child->get_subcommands([](const CLI::App* sub) { return !sub->get_name().empty(); })
-              .empty();
-      if (leaf || child->get_require_subcommand_min() == 0) {
-        sections.push_back({name, child->get_description(), child->help()});
+      if (CommandsOf(*child).empty() || child->get_require_subcommand_min() == 0) {
+        sections.push_back({name, child->get_description(), child->help(path)});
       }
       CollectManSections(*child, name, sections);
     }
@@ -222,7 +275,7 @@ class CommandLine {
 
   static CLI::App& AddNoun(CLI::App& parent, const char* name, const char* description) {
     CLI::App* noun = parent.add_subcommand(name, description);
-    noun->footer(kCommandFooter);
+    noun->footer(FooterOf(parent, name));
     noun->require_subcommand(1);
     return *noun;
   }
@@ -503,9 +556,9 @@ class CommandLine {
 
   void AddDoctor() {
     DoctorArguments& doctor = doctor_;
-    CLI::App& command = AddCommand(
-        app_, "doctor", "Look for what stands between packets and reals, and say how to fix it",
-        [&doctor](const Session& s) { return cli::Doctor(s, doctor); });
+    CLI::App& command =
+        AddCommand(app_, "doctor", "Find what keeps packets from reals, and say how to fix it",
+                   [&doctor](const Session& s) { return cli::Doctor(s, doctor); });
     command.add_flag("--all", doctor.all, "Also show what is well");
   }
 
@@ -685,10 +738,9 @@ class CommandLine {
 
   void AddSupportBundle() {
     CLI::App& command =
-        AddCommand(app_, "support-bundle",
-                   "Write what a developer asks for first to a tar.gz, without secrets",
+        AddCommand(app_, "support-bundle", "Write what a developer asks for first, without secrets",
                    [this](const Session& s) { return cli::SupportBundle(s, bundle_); });
-    command.add_option("FILE", bundle_, "Such as lbd.tar.gz")->required()->type_name("");
+    command.add_option("FILE", bundle_, "A tar.gz, such as lbd.tar.gz")->required()->type_name("");
   }
 
   void AddVersion() {
@@ -706,6 +758,20 @@ class CommandLine {
         ->required()
         ->check(CLI::IsMember({"bash", "zsh", "fish"}))
         ->type_name("");
+  }
+
+  void AddHelp() {
+    const Action show = [this](const Session& session) {
+      session.io.out << help_;
+      return OkStatus();
+    };
+    CLI::App& command = AddCommand(app_, kHelpCommand.data(),
+                                   "Show how to use a command: lbctl help vip add", show);
+    command.add_option("COMMAND", help_words_, "Such as vip add; or: options")->type_name("");
+    command.callback([this, show] {
+      help_ = HelpOn(help_words_);
+      action_ = show;
+    });
   }
 
   // The innermost command that was named.
@@ -726,21 +792,13 @@ class CommandLine {
 
   std::string Explain(const CLI::ParseError& error) const {
     std::vector<std::string> verbs;
-    for (const CLI::App* command :
-         Innermost()->get_subcommands([](const CLI::App*) { return true; })) {
-      if (!command->get_name().empty()) verbs.push_back(command->get_name());
-    }
+    for (const CLI::App* command : CommandsOf(*Innermost())) verbs.push_back(command->get_name());
     if (verbs.empty()) return error.what();
     const std::vector<std::string> rest = app_.remaining(/*recurse=*/true);
     const auto word = std::ranges::find_if(rest, [](const auto& w) { return !w.starts_with('-'); });
-    if (word == rest.end()) {
-      return rest.empty() ? fmt::format("a command is missing: {}", fmt::join(verbs, ", "))
-                          : error.what();
-    }
-    const auto suggestion = config::Suggest(*word, verbs);
-    return fmt::format("unknown command \"{}\"; {}", *word,
-                       suggestion ? fmt::format("did you mean \"{}\"?", *suggestion)
-                                  : fmt::format("known: {}", fmt::join(verbs, ", ")));
+    if (word != rest.end()) return Unknown(*Innermost(), *word);
+    return rest.empty() ? fmt::format("a command is missing: {}", fmt::join(verbs, ", "))
+                        : error.what();
   }
 
   // The choices that CLI::IsMember adds to a type name: "FORMAT:{table,json,yaml}".
@@ -816,6 +874,8 @@ class CommandLine {
   double timeout_ = 30;
   std::string format_ = "table";
   std::string shell_;
+  std::vector<std::string> help_words_;
+  std::string help_;
   VipArguments vip_;
   RealArguments real_;
   ExplainArguments explain_;

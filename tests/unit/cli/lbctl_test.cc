@@ -7,49 +7,17 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "cli/run.h"
-#include "lbd/config/document.h"
-#include "tests/unit/cli/fake_load_balancer.h"
+#include "tests/unit/cli/lbctl_fixture.h"
 
 namespace lb::cli {
 namespace {
 
 using nlohmann::json;
 
-template <typename M>
-M Read(std::string_view yaml) {
-  M message;
-  const auto document = config::ParseDocument(yaml, "test", message);
-  EXPECT_TRUE(document.ok()) << document.status();
-  return message;
-}
-
-// Runs lbctl against the fake and keeps what it printed.
-class LbctlTest : public testing::Test {
+class LbctlTest : public LbctlFixture {
  protected:
-  int Lbctl(std::vector<const char*> words) {
-    const std::string server = "--server=" + server_;
-    words.insert(words.begin(), "lbctl");
-    if (words.size() < 2 || std::string_view(words[1]) != "__complete") {
-      words.insert(words.begin() + 1, server.c_str());
-    }
-    std::istringstream in(in_);
-    std::ostringstream out, err;
-    const int code = cli::Run(static_cast<int>(words.size()), words.data(), {in, out, err});
-    out_ = out.str();
-    err_ = err.str();
-    return code;
-  }
-
   json Json() const { return json::parse(out_); }
-
-  FakeLoadBalancer lbd_;
-  std::string server_ = lbd_.address();
-  std::string in_;
-  std::string out_;
-  std::string err_;
 };
 
 TEST_F(LbctlTest, VipAddSendsWhatWasWritten) {
@@ -669,6 +637,9 @@ TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
       {{"flow", "purge", "192.0.2.1:80", "--real", "x"}, "x"},
       {{"vip", "list", "-o", "xml"}, "{table,wide,json,yaml,name}"},
       {{"config", "apply"}, "FILE is required"},
+      {{"help", "vpi"}, "unknown command \"vpi\"; did you mean \"vip\"?"},
+      {{"help", "real", "dran"}, "did you mean \"drain\"?"},
+      {{"help", "status", "x"}, "unknown command \"x\"; status has none"},
   };
   for (const auto& test : kCases) {
     EXPECT_EQ(Lbctl(test.words), kUsage) << test.message;
@@ -678,7 +649,7 @@ TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
 }
 
 TEST_F(LbctlTest, HelpDocumentsTheExitCodes) {
-  EXPECT_EQ(Lbctl({"--help"}), kDone);
+  EXPECT_EQ(Lbctl({"help", "options"}), kDone);
   EXPECT_NE(out_.find("3  cannot reach lbd"), std::string::npos);
   EXPECT_EQ(err_, "");
 }
@@ -711,6 +682,8 @@ TEST_F(LbctlTest, CompletionAsksTheServer) {
   EXPECT_EQ(out_, "--state\n");
   EXPECT_EQ(Lbctl({"__complete", "-o", ""}), kDone);
   EXPECT_EQ(out_, "table\nwide\njson\nyaml\nname\n");
+  EXPECT_EQ(Lbctl({"__complete", "help", "real", "dr"}), kDone);
+  EXPECT_EQ(out_, "drain\n");
   EXPECT_EQ(Lbctl({"__complete", "completion", ""}), kDone);
   EXPECT_EQ(out_, "bash\nzsh\nfish\n");
 }

@@ -9,9 +9,7 @@
 #include <sstream>
 
 #include "cli/examples.h"
-#include "cli/run.h"
-#include "lbd/config/document.h"
-#include "tests/unit/cli/fake_load_balancer.h"
+#include "tests/unit/cli/lbctl_fixture.h"
 
 namespace lb::cli {
 namespace {
@@ -21,31 +19,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-template <typename M>
-M Read(std::string_view yaml) {
-  M message;
-  const auto document = config::ParseDocument(yaml, "test", message);
-  EXPECT_TRUE(document.ok()) << document.status();
-  return message;
-}
-
-class SeeTest : public testing::Test {
- protected:
-  int Lbctl(std::vector<const char*> words) {
-    const std::string server = "--server=" + lbd_.address();
-    words.insert(words.begin(), {"lbctl", server.c_str()});
-    std::istringstream in;
-    std::ostringstream out, err;
-    const int code = cli::Run(static_cast<int>(words.size()), words.data(), {in, out, err});
-    out_ = out.str();
-    err_ = err.str();
-    return code;
-  }
-
-  FakeLoadBalancer lbd_;
-  std::string out_;
-  std::string err_;
-};
+class SeeTest : public LbctlFixture {};
 
 TEST_F(SeeTest, ExplainSendsThePacketAndShowsTheSteps) {
   lbd_.explained = Read<v1::ExplainFlowResponse>(
@@ -160,15 +134,23 @@ TEST_F(SeeTest, TopPrintsAPageForScripts) {
   EXPECT_THAT(out_, Not(HasSubstr("\033")));
 }
 
+// The names of the commands in a help: first words of lines that are indented by two.
+std::vector<std::string> CommandsIn(const std::string& help) {
+  std::vector<std::string> names;
+  std::istringstream lines(help);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("  ") && !line.starts_with("   ")) {
+      names.push_back(line.substr(2, line.find(' ', 2) - 2));
+    }
+  }
+  return names;
+}
+
 TEST_F(SeeTest, TheManualHasEveryCommandAndEachHasAnExample) {
-  std::istringstream in;
-  std::ostringstream out, err;
-  const char* words[] = {"lbctl", "__man"};
-  EXPECT_EQ(cli::Run(2, words, {in, out, err}), kDone);
-  const std::string page = out.str();
-  EXPECT_THAT(page, StartsWith(".TH LBCTL 1 "));
+  EXPECT_EQ(Lbctl({"__man"}), kDone);
+  EXPECT_THAT(out_, StartsWith(".TH LBCTL 1 "));
   size_t commands = 0;
-  std::istringstream lines(page);
+  std::istringstream lines(out_);
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with(".SS lbctl ")) continue;
     ++commands;
@@ -177,8 +159,53 @@ TEST_F(SeeTest, TheManualHasEveryCommandAndEachHasAnExample) {
     EXPECT_NE(ExamplesOf(command), "") << command;
   }
   EXPECT_GE(commands, 25u);
-  EXPECT_EQ(Lbctl({"capture", "--help"}), kDone);
-  EXPECT_THAT(out_, HasSubstr("Examples:\n  lbctl capture"));
+}
+
+TEST_F(SeeTest, HelpFitsAScreenAndNamesEveryCommand) {
+  EXPECT_EQ(Lbctl({"--help"}), kDone);
+  const std::string page = out_;
+  EXPECT_EQ(Lbctl({"help"}), kDone);
+  EXPECT_EQ(out_, page);
+  EXPECT_LE(std::ranges::count(page, '\n'), 24) << page;
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+  EXPECT_EQ(Lbctl({"__complete", ""}), kDone);
+  std::istringstream names(out_);
+  for (std::string name; names >> name;) {
+    EXPECT_THAT(CommandsIn(page), ::testing::Contains(name)) << page;
+  }
+  for (const char* essential :
+       {"vip add", "--server", "-o table", "help options", "real", "drain"}) {
+    EXPECT_THAT(page, HasSubstr(essential));
+  }
+}
+
+TEST_F(SeeTest, TheHelpOfEachCommandHasExamplesOfIt) {
+  EXPECT_EQ(Lbctl({"help"}), kDone);
+  size_t commands = 0;
+  const auto expect_examples = [&](std::vector<const char*> words, const std::string& path) {
+    words.insert(words.begin(), "help");
+    EXPECT_EQ(Lbctl(words), kDone) << path;
+    const std::string help = out_;
+    const size_t examples = help.find("\nExamples:\n");
+    ASSERT_NE(examples, std::string::npos) << help;
+    EXPECT_NE(help.find("lbctl " + path, examples), std::string::npos) << help;
+    words.erase(words.begin());
+    words.push_back("--help");
+    EXPECT_EQ(Lbctl(words), kDone) << path;
+    EXPECT_EQ(out_, help);
+    ++commands;
+  };
+  for (const std::string& name : CommandsIn(out_)) {
+    expect_examples({name.c_str()}, name);
+    const size_t verbs = out_.find("\nSubcommands:\n");
+    if (verbs == std::string::npos) continue;
+    const std::string list = out_.substr(verbs, out_.find("\n\n", verbs) - verbs);
+    for (const std::string& verb : CommandsIn(list)) {
+      expect_examples({name.c_str(), verb.c_str()}, name + " " + verb);
+    }
+  }
+  EXPECT_GE(commands, 35u);
 }
 
 }  // namespace
