@@ -35,6 +35,15 @@ class Attempt final : public Timer {
   Time started;
   Time deadline;
   bool sent = false;  // anything at all
+  // The last connection of this port that ended by a reset of ours, whose other end may not have
+  // heard of it yet.
+  struct Ended {
+    IpAddress address;  // of the other end
+    uint16_t port = 0;
+    uint32_t isn = 0;
+    Time at = Time::min();
+  };
+  Ended ended;
   // Over TCP:
   uint32_t isn = 0;
   TcpClient tcp;

@@ -434,7 +434,12 @@ void Engine::Finish(Attempt& attempt, Outcome outcome, Time at, Time now) {
   Task& task = *attempt.task;
   const TcpClient::State state = attempt.tcp.state();
   if (state == TcpClient::State::kOpen || state == TcpClient::State::kEnded) {
-    SendTcp(attempt, attempt.tcp.FinalReset(), {});
+    if (SendTcp(attempt, attempt.tcp.FinalReset(), {})) {
+      attempt.ended = {.address = attempt.flow.destination,
+                       .port = attempt.flow.destination_port,
+                       .isn = attempt.isn,
+                       .at = now};
+    }
   }
   std::string excuse;
   if (outcome.failure == Failure::kTimeout) excuse = ExcuseOf(attempt);

@@ -88,6 +88,12 @@ class Engine {
   bool PumpTcp(Attempt& attempt, Time now, Time& next);
   bool PumpDatagram(Attempt& attempt, Time now, Time& next);
   bool SendTcp(Attempt& attempt, const TcpHeader& header, Bytes payload);
+  // A segment that is not of the probe of its port, and counts as `counter` says unless it is late.
+  void OnStray(Attempt& attempt, const Packet& packet, const TcpSegment& segment, uint64_t& counter,
+               Time now);
+  // Whether the segment was under way when our reset ended its connection.
+  static bool WasUnderWay(const Attempt& attempt, const Packet& packet, const TcpSegment& segment,
+                          Time now);
   // Answers a segment that does not belong to the probe of its port, so that its sender gives up.
   void Reset(Attempt& attempt, const Packet& packet, const TcpSegment& segment, Time now);
 

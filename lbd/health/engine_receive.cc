@@ -23,6 +23,9 @@ constexpr uint8_t kFragmentationNeeded = 4;
 constexpr uint8_t kUnknownNextHeader = 1;  // code of an ICMPv6 parameter problem
 constexpr uint8_t kPortUnreachable6 = 4;   // code of an ICMPv6 unreachable
 
+// So long after our reset the other end may still go on, until it has come there.
+constexpr std::chrono::milliseconds kFlight{500};
+
 uint16_t Get16(const uint8_t* bytes) { return bytes[0] << 8 | bytes[1]; }
 uint32_t Get32(const uint8_t* bytes) { return uint32_t{Get16(bytes)} << 16 | Get16(bytes + 2); }
 
@@ -112,23 +115,21 @@ void Engine::OnTcp(const Packet& packet, Time received, Time now) {
   }
   AttemptTable& table = packet.source.is_v4() ? *table_v4_ : *table_v6_;
   Attempt* const attempt = table.At(segment->destination_port);
-  if (attempt == nullptr || attempt->task == nullptr || attempt->stream == nullptr) {
+  if (attempt == nullptr) {
     ++counters_.late;
-    if (attempt != nullptr) Reset(*attempt, packet, *segment, now);
     return;
+  }
+  if (attempt->task == nullptr || attempt->stream == nullptr) {
+    return OnStray(*attempt, packet, *segment, counters_.late, now);
   }
   const bool expected = packet.source == attempt->flow.destination &&
                         segment->source_port == attempt->flow.destination_port;
   if (!expected) {
     if (OnForeignSource(*attempt, packet, *segment, received, now)) return;
-    ++counters_.rejected;
-    return Reset(*attempt, packet, *segment, now);
+    return OnStray(*attempt, packet, *segment, counters_.rejected, now);
   }
   const TcpClient::Result result = attempt->tcp.OnSegment(segment->header, segment->payload);
-  if (result.rejected) {
-    ++counters_.rejected;
-    return Reset(*attempt, packet, *segment, now);
-  }
+  if (result.rejected) return OnStray(*attempt, packet, *segment, counters_.rejected, now);
   if (result.refused) {
     return Finish(*attempt, {Failure::kRefused, "connection refused", ""}, received, now);
   }
@@ -204,6 +205,24 @@ void Engine::OnEchoReply(const Packet& packet, const IcmpMessage& message, Time 
     return;
   }
   Finish(*attempt, *std::move(outcome), received, now);
+}
+
+void Engine::OnStray(Attempt& attempt, const Packet& packet, const TcpSegment& segment,
+                     uint64_t& counter, Time now) {
+  if (WasUnderWay(attempt, packet, segment, now)) {
+    ++counters_.late;
+    return;
+  }
+  ++counter;
+  Reset(attempt, packet, segment, now);
+}
+
+bool Engine::WasUnderWay(const Attempt& attempt, const Packet& packet, const TcpSegment& segment,
+                         Time now) {
+  const Attempt::Ended& ended = attempt.ended;
+  return now - kFlight < ended.at && packet.source == ended.address &&
+         segment.source_port == ended.port && (segment.header.flags & kAck) != 0 &&
+         segment.header.ack - ended.isn <= UINT16_MAX;
 }
 
 void Engine::Reset(Attempt& attempt, const Packet& packet, const TcpSegment& segment, Time now) {

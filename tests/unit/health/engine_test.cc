@@ -253,6 +253,56 @@ TEST_F(EngineTest, AnAnswerFromTheRealItselfIsNamed) {
   EXPECT_EQ(Row().last.reason, "answer from 10.0.0.1, not from the VIP");
 }
 
+TEST_F(EngineTest, WhatFollowsOurResetIsNotAnsweredByAnother) {
+  Plan1(model::TcpCheck());
+  const Probe syn = NextSyn();
+  Accept(syn);
+  ASSERT_THAT(wire_.sent, SizeIs(1));
+  wire_.sent.clear();
+  const TcpHeader fin{.seq = 101, .ack = syn.segment.header.seq + 1, .flags = kFin | kAck};
+  Pass(milliseconds(499));
+  Reply(syn, fin);
+  EXPECT_THAT(wire_.sent, IsEmpty());
+  EXPECT_EQ(counters().late, 1u);
+  EXPECT_EQ(counters().resets, 0u);
+  // What is of no connection of ours is told so, and so is who has not heard our reset by now.
+  Reply(syn, {.seq = 101, .ack = syn.segment.header.seq - 1, .flags = kFin | kAck});
+  EXPECT_EQ(counters().resets, 1u);
+  Pass(milliseconds(2));
+  Reply(syn, fin);
+  EXPECT_EQ(counters().resets, 2u);
+  EXPECT_EQ(counters().late, 3u);
+}
+
+TEST_F(EngineTest, WhatFollowsOurResetIsLateForTheNextProbeOfItsPort) {
+  plan_.settings.first_port = 61000;
+  plan_.settings.last_port = 61000;
+  Plan1(model::TcpCheck());
+  plan_.vips[0].checks[0].timing.interval_ms = 100;
+  engine_.SetPlan(plan_, now_);
+  const Probe first = NextSyn();
+  Accept(first);
+  const Probe second = NextSyn();
+  ASSERT_EQ(second.segment.source_port, first.segment.source_port);
+  wire_.sent.clear();
+  Reply(first, {.seq = 101, .ack = first.segment.header.seq + 1, .flags = kFin | kAck});
+  EXPECT_THAT(wire_.sent, IsEmpty());
+  EXPECT_EQ(counters().late, 1u);
+  EXPECT_EQ(counters().rejected, 0u);
+  Accept(second);
+  EXPECT_EQ(counters().succeeded, 2u);
+}
+
+TEST_F(EngineTest, AResetThatCouldNotBeSentIsMadeUpFor) {
+  Plan1(model::TcpCheck());
+  const Probe syn = NextSyn();
+  wire_.full = true;
+  Accept(syn);
+  wire_.full = false;
+  Reply(syn, {.seq = 101, .ack = syn.segment.header.seq + 1, .flags = kFin | kAck});
+  EXPECT_EQ(counters().resets, 1u);
+}
+
 TEST_F(EngineTest, ResetsOfOursAreFew) {
   Plan1(model::TcpCheck());
   const Probe syn = NextSyn();
