@@ -9,7 +9,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <memory>
+#include <sstream>
 
 #include "lbd/agent/host_addresses.h"
 #include "lbd/agent/sysctl_check.h"
@@ -48,6 +50,27 @@ bool HasTunnelDevice() {
   return false;
 }
 
+// Packets of protocols that nothing handles, as this network namespace counts them.
+uint64_t ReadUnhandledPackets() {
+  uint64_t sum = 0;
+  std::string names, values, name;
+  // Two lines, of names and of values, begin the file for IPv4; the one for IPv6 has pairs.
+  std::ifstream v4("/proc/net/snmp");
+  std::getline(v4, names);
+  std::getline(v4, values);
+  std::istringstream name_words(names), value_words(values);
+  name_words >> name;
+  value_words >> name;
+  for (uint64_t value = 0; name_words >> name && value_words >> value;) {
+    if (name == "InUnknownProtos") sum += value;
+  }
+  std::ifstream v6("/proc/net/snmp6");
+  for (uint64_t value = 0; v6 >> name >> value;) {
+    if (name == "Ip6InUnknownProtos") sum += value;
+  }
+  return sum;
+}
+
 bool Unwraps(const std::string& pin_path, const std::string& interface) {
   const auto link = dataplane::XdpLink::Open(pin_path + "/link_" + interface);
   return link.ok() && link->program_id() != 0;
@@ -71,12 +94,20 @@ void ExamineInterface(const RealFacts& facts, const RealFacts::Interface& interf
     add("decapsulation", Level::kOk, "lbagent's program is attached", "");
   } else if (facts.tunnel_device) {
     add("decapsulation", Level::kOk, "a tunnel device of the kernel is up", "");
-  } else {
-    add("decapsulation", Level::kFail, "nothing unwraps what load balancers send",
+  } else if (facts.unhandled_packets > 0) {
+    add("decapsulation", Level::kFail,
+        fmt::format("nothing unwraps what load balancers send, and {} packets of protocols came "
+                    "that nothing handles",
+                    facts.unhandled_packets),
         fmt::format("lbagent --interface {} --vip VIP", name));
+  } else {
+    add("decapsulation", Level::kOk,
+        "nothing unwraps, as is right where this real has encap l2 only; other encaps need lbagent",
+        "");
   }
+  const bool tunnels = interface.unwraps || facts.tunnel_device || facts.unhandled_packets > 0;
   const uint32_t v4_need = kFull + kOuterV4, v6_need = kFull + kOuterV6;
-  if (interface.mtu < v4_need) {
+  if (tunnels && interface.mtu < v4_need) {
     add("mtu", Level::kWarn,
         fmt::format("{}: encapsulated full packets need {} (IPv6: {})", interface.mtu, v4_need,
                     v6_need),
@@ -112,7 +143,10 @@ void ExamineInterface(const RealFacts& facts, const RealFacts::Interface& interf
 }  // namespace
 
 StatusOr<RealFacts> ReadRealFacts(const Options& options) {
-  RealFacts facts{.interfaces = {}, .tunnel_device = HasTunnelDevice(), .vips = {}};
+  RealFacts facts{.interfaces = {},
+                  .tunnel_device = HasTunnelDevice(),
+                  .unhandled_packets = ReadUnhandledPackets(),
+                  .vips = {}};
   LB_ASSIGN_OR_RETURN(HostAddresses addresses, HostAddresses::Create());
   LB_ASSIGN_OR_RETURN(const auto all, addresses.List());
   const int lo = static_cast<int>(if_nametoindex("lo"));

@@ -23,6 +23,8 @@ struct RealFacts {
   };
   std::vector<Interface> interfaces;
   bool tunnel_device = false;  // the kernel's own ipip or ip6tnl unwraps
+  // Packets of protocols that nothing handles: tunnels, where nothing unwraps them.
+  uint64_t unhandled_packets = 0;
   struct Vip {
     IpPrefix prefix;
     bool local = false;  // an address on lo; of a prefix: a local route
@@ -31,7 +33,8 @@ struct RealFacts {
 };
 StatusOr<RealFacts> ReadRealFacts(const Options& options);
 
-// Decapsulation, VIPs on lo, reverse path filter, ARP, MTU. Only looks.
+// Decapsulation, VIPs on lo, reverse path filter, ARP, MTU. Only looks. Which encaps the load
+// balancers use is not known here: with l2 alone, nothing has to unwrap.
 std::vector<dataplane::Finding> ExamineReal(const RealFacts& facts);
 
 }  // namespace lb::agent

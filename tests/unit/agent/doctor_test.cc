@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 namespace lb::agent {
@@ -58,7 +59,10 @@ TEST(AgentDoctorTest, EachFaultIsFoundWithItsFix) {
       {"eth0: link", "ip link set eth0 up", [](RealFacts& f) { f.interfaces[0].up = false; }},
       {"eth0: link", "ip link", [](RealFacts& f) { f.interfaces[0].exists = false; }},
       {"eth0: decapsulation", "lbagent --interface eth0",
-       [](RealFacts& f) { f.interfaces[0].unwraps = false; }},
+       [](RealFacts& f) {
+         f.interfaces[0].unwraps = false;
+         f.unhandled_packets = 3;
+       }},
       {"eth0: mtu", "ip link set eth0 mtu 1540", [](RealFacts& f) { f.interfaces[0].mtu = 1500; }},
       {"eth0: rp_filter", "net.ipv4.conf.eth0.rp_filter=2",
        [](RealFacts& f) { f.interfaces[0].rp_filter = 1; }},
@@ -75,6 +79,19 @@ TEST(AgentDoctorTest, EachFaultIsFoundWithItsFix) {
     EXPECT_EQ(bad[0].check, test.check);
     EXPECT_THAT(bad[0].fix, HasSubstr(test.fix));
   }
+}
+
+TEST(AgentDoctorTest, ARealThatGetsNoTunnelsNeedsNothingThatUnwraps) {
+  RealFacts l2 = Good();
+  l2.interfaces[0].unwraps = false;
+  l2.interfaces[0].mtu = 1500;
+  EXPECT_THAT(Bad(l2), IsEmpty());
+  const auto all = ExamineReal(l2);
+  const auto it = std::ranges::find(all, "eth0: decapsulation", &Finding::check);
+  ASSERT_NE(it, all.end());
+  EXPECT_THAT(it->message, HasSubstr("encap l2 only"));
+  l2.unhandled_packets = 1;
+  EXPECT_EQ(Bad(l2).size(), 2u);  // and the MTU matters
 }
 
 }  // namespace
