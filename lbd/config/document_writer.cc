@@ -34,6 +34,17 @@ bool IsTimestamp(const google::protobuf::Descriptor& type) {
   return type.full_name() == "google.protobuf.Timestamp";
 }
 
+// As `lbctl flow explain --frame` takes it.
+std::string Hex(std::string_view bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (const char byte : bytes) {
+    text += kDigits[static_cast<unsigned char>(byte) >> 4];
+    text += kDigits[static_cast<unsigned char>(byte) & 15];
+  }
+  return text;
+}
+
 // The value of `field`, or its item `index`.
 Json ValueToJson(const Message& message, const FieldDescriptor& field, int index, Fields fields) {
   const Reflection& reflection = *message.GetReflection();
@@ -59,6 +70,9 @@ Json ValueToJson(const Message& message, const FieldDescriptor& field, int index
     case FieldDescriptor::CPPTYPE_ENUM:
       return EnumToJson(field, get(&Reflection::GetEnumValue, &Reflection::GetRepeatedEnumValue));
     case FieldDescriptor::CPPTYPE_STRING:
+      if (field.type() == FieldDescriptor::TYPE_BYTES) {
+        return Hex(get(&Reflection::GetString, &Reflection::GetRepeatedString));
+      }
       return get(&Reflection::GetString, &Reflection::GetRepeatedString);
     case FieldDescriptor::CPPTYPE_MESSAGE:
       if (IsTimestamp(*field.message_type())) {

@@ -78,6 +78,17 @@ TEST_F(SeeTest, CaptureShowsOrSavesPacketsWithTheirDecisions) {
   EXPECT_THAT(out_, HasSubstr(comment));
 }
 
+TEST_F(SeeTest, FramesAreHexForScripts) {
+  lbd_.captured.add_packets()->set_frame(std::string("\x02\x00\xff\x81", 4));
+  EXPECT_EQ(Lbctl({"capture", "-o", "json"}), kDone);
+  EXPECT_THAT(out_, HasSubstr("\"frame\":\"0200ff81\""));
+  EXPECT_EQ(Lbctl({"capture", "-o", "yaml"}), kDone);
+  EXPECT_THAT(out_, HasSubstr("frame: \"0200ff81\""));
+  lbd_.explained.set_frame_out(std::string("\xfe\x01", 2));
+  EXPECT_EQ(Lbctl({"flow", "explain", "1.2.3.4:5", "6.7.8.9:10", "-o", "json"}), kDone);
+  EXPECT_THAT(out_, HasSubstr("\"frame_out\": \"fe01\""));
+}
+
 TEST_F(SeeTest, DropsAreExplained) {
   lbd_.verdicts = Read<v1::ListVerdictsResponse>(
       "verdicts: [{verdict: no_real, action: drop, description: None., cause: Down., next_step: "
