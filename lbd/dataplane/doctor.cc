@@ -142,7 +142,9 @@ void ExamineQueues(const InterfaceFacts& interface, const HostFacts& host, Findi
   const std::string& name = interface.info.name;
   const Nic& nic = interface.nic;
   if (nic.rx_queues && *nic.rx_queues > 0) {
-    const uint32_t wanted = std::min(host.cpus, nic.max_queues.value_or(host.cpus));
+    const DriverSupport* driver = FindDriver(nic.driver);
+    const uint32_t shares = driver != nullptr && driver->half_of_queues ? 2 : 1;
+    const uint32_t wanted = std::min(host.cpus, nic.max_queues.value_or(host.cpus * 2) / shares);
     if (*nic.rx_queues < wanted) {
       out.Warn("queues", fmt::format("{} receive queues for {} CPUs", *nic.rx_queues, host.cpus),
                fmt::format("ethtool -L {} combined {}", name, wanted));

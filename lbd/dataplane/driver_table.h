@@ -18,16 +18,18 @@ KernelVersion ParseKernelVersion(std::string_view release);
 
 // Since when a network driver of the mainline kernel has XDP. 0.0: it has not.
 struct DriverSupport {
-  std::string_view driver;
-  KernelVersion native;     // native XDP with XDP_TX
-  KernelVersion zero_copy;  // AF_XDP without copies
-  std::string_view note;    // what to know about it
+  std::string_view driver;      // as ethtool -i says it
+  KernelVersion native;         // native XDP with XDP_TX
+  KernelVersion zero_copy;      // AF_XDP without copies
+  std::string_view note;        // what to know about it
+  bool half_of_queues = false;  // XDP takes as many queues as the stack has
 };
 
-// `native` is as in the list of drivers of Cilium's "BPF and XDP Reference Guide" and, where that
-// has the driver, in docs/kernel-versions.md of iovisor/bcc. `zero_copy` and the notes are what is
-// known to the authors; they were not checked against each driver's source. Vendors' kernels may
-// have more.
+// Beside each driver stand its sources: commits of the mainline kernel (native XDP, and XDP_TX
+// where that came by another; then AF_XDP, and frames of several buffers), and functions of the
+// driver. The versions are those of the table "Driver support" of docs.ebpf.io, but for XDP_TX of
+// fec and AF_XDP of virtio_net, which it has too early; the MTUs those of its table "Max MTU", for
+// pages of 4 KiB on x86. Vendors' kernels may have more.
 std::span<const DriverSupport> KnownDrivers();
 // nullptr: not in the table.
 const DriverSupport* FindDriver(std::string_view driver);

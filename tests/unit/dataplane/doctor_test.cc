@@ -115,6 +115,12 @@ TEST(DoctorTest, EachFaultOfAnInterfaceIsFoundWithItsFix) {
        }},
       {"eth0: queues", Level::kWarn, "ethtool -L eth0 combined 4",
        [](InterfaceFacts& eth0) { eth0.nic.rx_queues = 1; }},
+      {"eth0: queues", Level::kWarn, "ethtool -L eth0 combined 3",
+       [](InterfaceFacts& eth0) {
+         eth0.nic.driver = "ena";
+         eth0.nic.rx_queues = 2;
+         eth0.nic.max_queues = 6;
+       }},
       {"eth0: interrupts", Level::kWarn, "irqbalance",
        [](InterfaceFacts& eth0) { eth0.irq_cpus = 1; }},
       {"eth0: ring", Level::kWarn, "ethtool -G eth0 rx 4096",
@@ -186,6 +192,8 @@ TEST(DriverTableTest, DriversAreSortedAndVersionsAreRead) {
   for (const char* bad : {"", "6", "x.y", "6."})
     EXPECT_EQ(ParseKernelVersion(bad), KernelVersion{});
   ASSERT_NE(FindDriver("veth"), nullptr);
+  ASSERT_NE(FindDriver("virtio_net"), nullptr);
+  EXPECT_EQ(FindDriver("virtio_net")->zero_copy, (KernelVersion{6, 13}));
   EXPECT_EQ(FindDriver("nonesuch"), nullptr);
 }
 
