@@ -150,6 +150,7 @@ class Steps {
 
   void Tell() {
     Packet();
+    if (explanation_.fragment) Fragment(*explanation_.fragment);
     if (decision_.destination.is_unspecified()) return Verdict();
     Vip();
     Sources();
@@ -182,6 +183,26 @@ class Steps {
                     ProtocolName(decision_.protocol));
     if (decision_.protocol == kTcp) text += fmt::format(" [{}]", FlagsText(decision_.tcp_flags));
     Add("packet", text + fmt::format(", IP length {}", decision_.ip_length));
+  }
+
+  void Fragment(const Explanation::Fragment& fragment) {
+    std::string text = fmt::format("a later fragment of packet {:#x}; ", fragment.id);
+    const std::string map = fmt::format("lb_fragments ({} entries, {} s)",
+                                        config_.settings.limits.fragments, fragment.kept_seconds);
+    if (fragment.known && fragment.seconds <= fragment.kept_seconds) {
+      text += fmt::format("its first one, in {}, came {} s ago: {}, ports {} -> {}", map,
+                          fragment.seconds, ProtocolName(fragment.protocol), fragment.source_port,
+                          fragment.destination_port);
+    } else if (fragment.known) {
+      text += fmt::format("its first one, in {}, came {} s ago, too long", map, fragment.seconds);
+    } else {
+      text += fmt::format("its first one is not in {}: not come yet, or lost, or elsewhere", map);
+    }
+    if (decision_.vip && Configured() != nullptr &&
+        Configured()->fragments == model::Fragments::kByAddress) {
+      text += "; the VIP takes fragments by address";
+    }
+    Add("fragment", text);
   }
 
   // The configured VIP, or nullptr.

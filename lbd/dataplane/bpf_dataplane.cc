@@ -567,7 +567,8 @@ StatusOr<std::unique_ptr<CaptureReader>> BpfDataplane::StartCapture(const Captur
   LB_ASSIGN_OR_RETURN(
       TracingProgram program,
       TracingProgram::Load(forwarder_->config(), forwarder_->maps(), forwarder_->prefix_maps(),
-                           filter, Forwarder::PriorityOf(desired_.settings), probes_.get()));
+                           filter, Forwarder::PriorityOf(desired_.settings), probes_.get(),
+                           forwarder_->program().map_fd("lb_fragments")));
   LB_ASSIGN_OR_RETURN(auto reader, CaptureReader::Create(program, forwarder_->maps()));
   if (const auto interfaces = FindInterfaces(desired_.settings); interfaces.ok()) {
     OpenPorts(program.program(), *interfaces);

@@ -94,7 +94,7 @@ StatusOr<TracingProgram> TracingProgram::Load(const lb_config& config,
                                               std::span<const PrefixMap* const> prefix_maps,
                                               const CaptureFilter& filter,
                                               std::optional<uint32_t> priority,
-                                              const ProbePath* probes) {
+                                              const ProbePath* probes, int fragments_fd) {
   TracingProgram self;
   const uint32_t cpus = config.cpu_mask + 1;
   LB_ASSIGN_OR_RETURN(self.filter_, MappedArray::Create("lb_filter", sizeof(lb_filter)));
@@ -105,7 +105,7 @@ StatusOr<TracingProgram> TracingProgram::Load(const lb_config& config,
   all.push_back(&self.filter_);
   all.push_back(&self.state_);
   LB_ASSIGN_OR_RETURN(self.program_, Program::Load(config, all, prefix_maps, priority,
-                                                   Program::Build::kTrace, probes));
+                                                   Program::Build::kTrace, probes, fragments_fd));
   return self;
 }
 

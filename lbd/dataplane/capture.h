@@ -45,7 +45,7 @@ class TracingProgram {
                                        std::span<const PrefixMap* const> prefix_maps,
                                        const CaptureFilter& filter,
                                        std::optional<uint32_t> priority = std::nullopt,
-                                       const ProbePath* probes = nullptr);
+                                       const ProbePath* probes = nullptr, int fragments_fd = -1);
 
   const Program& program() const { return program_; }
   const MappedArray& state() const { return state_; }

@@ -82,6 +82,17 @@ struct Explanation {
     bool ended = false;
   };
   std::optional<Known> known;
+  // Of a later IP fragment: what lb_fragments, by which it finds its ports, has of the first one.
+  struct Fragment {
+    uint32_t id = 0;
+    bool known = false;
+    uint8_t protocol = 0;
+    uint16_t source_port = 0;
+    uint16_t destination_port = 0;
+    uint32_t seconds = 0;       // since it came
+    uint32_t kept_seconds = 0;  // after which it does not count any more
+  };
+  std::optional<Fragment> fragment;
   std::optional<Departure> departure;  // of the real
   Frame out;                           // the frame after the program
 };

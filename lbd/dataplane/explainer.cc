@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lbd/dataplane/explainer.h"
 
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <ctime>
 #include <set>
 
 #include "lbd/dataplane/capture.h"
+#include "lbd/dataplane/frame.h"
 #include "lbd/dataplane/trace_decoder.h"
 #include "lbd/dataplane/verdict.h"
 
@@ -60,9 +64,36 @@ Status OpenPorts(const Forwarder& forwarder, const Program& program) {
   return OkStatus();
 }
 
+// What lb_fragments has of the first fragment of a packet.
+struct FirstFragment {
+  lb_fragment_key key{};
+  std::optional<lb_fragment> value;
+};
+
+std::optional<FirstFragment> FindFirstFragment(const Forwarder& forwarder, const Frame& frame) {
+  const auto key = LaterFragmentOf(frame);
+  if (!key || (forwarder.config().stages & LB_STAGE_FRAGMENTS) == 0) return std::nullopt;
+  FirstFragment first{.key = *key, .value = lb_fragment{}};
+  if (bpf_map_lookup_elem(forwarder.program().map_fd("lb_fragments"), &first.key, &*first.value) !=
+      0) {
+    first.value.reset();
+  }
+  return first;
+}
+
+// Lets a program know what the one in force knows.
+Status Remember(const Program& program, const std::optional<FirstFragment>& first) {
+  if (!first || !first->value) return OkStatus();
+  if (bpf_map_update_elem(program.map_fd("lb_fragments"), &first->key, &*first->value, BPF_ANY) ==
+      0) {
+    return OkStatus();
+  }
+  return ErrnoStatus(errno, "copy an entry of lb_fragments");
+}
+
 // One run of `build` over what the forwarder's program would see.
 StatusOr<Run> RunOnce(const Forwarder& forwarder, Program::Build build, const Frame& frame,
-                      uint32_t ifindex) {
+                      const std::optional<FirstFragment>& first, uint32_t ifindex) {
   lb_config config = forwarder.config();
   std::vector<MappedArray> copies;
   copies.reserve(forwarder.maps().size() + 3);
@@ -87,6 +118,7 @@ StatusOr<Run> RunOnce(const Forwarder& forwarder, Program::Build build, const Fr
                         Program::Load(config, tables, forwarder.prefix_maps(), std::nullopt, build,
                                       forwarder.probe_path()));
     LB_RETURN_IF_ERROR(OpenPorts(forwarder, program));
+    LB_RETURN_IF_ERROR(Remember(program, first));
     LB_ASSIGN_OR_RETURN(ProgramRun result, program.TestRun(frame, ifindex));
     return Run{std::move(result), CountedVerdict(before, *verdicts), {}};
   }
@@ -94,6 +126,7 @@ StatusOr<Run> RunOnce(const Forwarder& forwarder, Program::Build build, const Fr
                       TracingProgram::Load(config, tables, forwarder.prefix_maps(), CaptureFilter{},
                                            std::nullopt, forwarder.probe_path()));
   LB_RETURN_IF_ERROR(OpenPorts(forwarder, program.program()));
+  LB_RETURN_IF_ERROR(Remember(program.program(), first));
   LB_ASSIGN_OR_RETURN(ProgramRun result, program.program().TestRun(frame, ifindex));
   Run run{std::move(result), CountedVerdict(before, *verdicts), {}};
   LB_RETURN_IF_ERROR(program.Drain(
@@ -101,18 +134,36 @@ StatusOr<Run> RunOnce(const Forwarder& forwarder, Program::Build build, const Fr
   return run;
 }
 
-uint32_t Tick() {
+uint64_t Now() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  const uint64_t nanos = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
-  return static_cast<uint32_t>(nanos >> LB_FLOW_TICK_SHIFT);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+std::optional<Explanation::Fragment> Describe(const std::optional<FirstFragment>& first) {
+  if (!first) return std::nullopt;
+  // 16 bits of IPv4, 32 of IPv6.
+  Explanation::Fragment fragment{
+      .id = first->key.protocol != 0 ? ntohs(first->key.id) : ntohl(first->key.id),
+      .kept_seconds = LB_FRAGMENT_SECONDS};
+  if (!first->value) return fragment;
+  uint16_t ports[2];
+  std::memcpy(ports, &first->value->ports, sizeof(ports));
+  fragment.known = true;
+  fragment.protocol = static_cast<uint8_t>(first->value->protocol);
+  fragment.source_port = ntohs(ports[0]);
+  fragment.destination_port = ntohs(ports[1]);
+  fragment.seconds = static_cast<uint32_t>((Now() - first->value->seen) / 1'000'000'000);
+  return fragment;
 }
 
 }  // namespace
 
 StatusOr<Explanation> Explain(const Forwarder& forwarder, const Frame& frame, uint32_t ifindex) {
-  LB_ASSIGN_OR_RETURN(Run run, RunOnce(forwarder, Program::Build::kForward, frame, ifindex));
-  LB_ASSIGN_OR_RETURN(const Run traced, RunOnce(forwarder, Program::Build::kTrace, frame, ifindex));
+  const auto first = FindFirstFragment(forwarder, frame);
+  LB_ASSIGN_OR_RETURN(Run run, RunOnce(forwarder, Program::Build::kForward, frame, first, ifindex));
+  LB_ASSIGN_OR_RETURN(const Run traced,
+                      RunOnce(forwarder, Program::Build::kTrace, frame, first, ifindex));
   LB_ASSIGN_OR_RETURN(const TraceDecoder decoder, TraceDecoder::Create(forwarder.maps()));
   auto decision = decoder.Decode(traced.sample);
   if (!decision) return Internal("the explaining program left no sample");
@@ -123,11 +174,13 @@ StatusOr<Explanation> Explain(const Forwarder& forwarder, const Frame& frame, ui
   }
   lb_sample sample{};
   std::memcpy(&sample, traced.sample.data(), sizeof(sample));
-  return Explanation{.decision = *std::move(decision),
-                     .xdp_action = run.result.action,
-                     .known = decoder.KnownFlow(sample.trace, Tick()),
-                     .departure = decoder.DepartureTo(sample.trace.real),
-                     .out = std::move(run.result.out)};
+  return Explanation{
+      .decision = *std::move(decision),
+      .xdp_action = run.result.action,
+      .known = decoder.KnownFlow(sample.trace, static_cast<uint32_t>(Now() >> LB_FLOW_TICK_SHIFT)),
+      .fragment = Describe(first),
+      .departure = decoder.DepartureTo(sample.trace.real),
+      .out = std::move(run.result.out)};
 }
 
 }  // namespace lb::dataplane

@@ -64,11 +64,6 @@ int RegisterDirectPointers() {
   return id;
 }
 
-struct CloseObject {
-  void operator()(bpf_object* object) const { bpf_object__close(object); }
-};
-using Object = std::unique_ptr<bpf_object, CloseObject>;
-
 // Writes the priority into the program's BTF, where libxdp looks for it.
 Status SetPriority(bpf_object* object, uint32_t priority) {
   const btf* types = bpf_object__btf(object);
@@ -84,12 +79,12 @@ Status SetPriority(bpf_object* object, uint32_t priority) {
 
 // Makes the program an extension: of a function of an object that is loaded for that, and which
 // must live until the program is loaded.
-StatusOr<Object> MakeExtension(bpf_program* program) {
+StatusOr<BpfObject> MakeExtension(bpf_program* program) {
   LB_RETURN_IF_ERROR(CheckMayOpenByIds());
   size_t elf_size = 0;
   const void* elf = lb_slot_bpf::elf_bytes(&elf_size);
   LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "lb_slot");
-  Object slot(bpf_object__open_mem(elf, elf_size, &opts));
+  BpfObject slot(bpf_object__open_mem(elf, elf_size, &opts));
   if (slot == nullptr) return ErrnoStatus(errno, "open the BPF object of extensions");
   if (const int error = bpf_object__load(slot.get()); error != 0) {
     return ErrnoStatus(-error, "load the program that extensions are checked against");
@@ -131,7 +126,7 @@ Status CheckMayOpenByIds() {
       "--keep_sys_admin");
 }
 
-void Program::Close::operator()(bpf_object* object) const { bpf_object__close(object); }
+void CloseBpfObject::operator()(bpf_object* object) const { bpf_object__close(object); }
 
 std::vector<int> Program::map_fds() const {
   std::vector<int> fds;
@@ -145,7 +140,7 @@ std::vector<int> Program::map_fds() const {
 StatusOr<Program> Program::Load(const lb_config& config, std::span<const MappedArray* const> tables,
                                 std::span<const PrefixMap* const> prefix_maps,
                                 std::optional<uint32_t> priority, Build build,
-                                const ProbePath* probes) {
+                                const ProbePath* probes, int fragments_fd) {
   if (const int id = RegisterDirectPointers(); id < 0) {
     return ErrnoStatus(-id, "register the BPF program handler");
   }
@@ -179,14 +174,18 @@ StatusOr<Program> Program::Load(const lb_config& config, std::span<const MappedA
 
   bpf_map* fragments = bpf_object__find_map_by_name(object, "lb_fragments");
   if (fragments == nullptr) return Internal("the BPF object has no map lb_fragments");
-  bpf_map__set_max_entries(fragments, std::max<uint32_t>(config.fragments, 1));
+  if (fragments_fd < 0) {
+    bpf_map__set_max_entries(fragments, std::max<uint32_t>(config.fragments, 1));
+  } else if (const int error = bpf_map__reuse_fd(fragments, fragments_fd); error != 0) {
+    return ErrnoStatus(-error, "use BPF map lb_fragments");
+  }
 
   bpf_program* xdp = bpf_object__find_program_by_name(object, "lb_xdp");
   if (xdp == nullptr) return Internal("the BPF object has no program lb_xdp");
   if ((config.stages & LB_STAGE_FRAMES) != 0) {
     bpf_program__set_flags(xdp, bpf_program__flags(xdp) | BPF_F_XDP_HAS_FRAGS);
   }
-  Object slot;
+  BpfObject slot;
   if (priority) {
     LB_RETURN_IF_ERROR(SetPriority(object, *priority));
     LB_ASSIGN_OR_RETURN(slot, MakeExtension(xdp));

@@ -25,6 +25,11 @@ struct ProgramRun {
   std::vector<uint8_t> out;
 };
 
+struct CloseBpfObject {
+  void operator()(bpf_object* object) const;
+};
+using BpfObject = std::unique_ptr<bpf_object, CloseBpfObject>;
+
 // The balancer's XDP program, loaded into the kernel but attached to nothing. Thread-compatible.
 class Program {
  public:
@@ -35,11 +40,13 @@ class Program {
 
   // Loads the program over these maps (matched by name) with `config` as its constants. With a
   // priority it is an extension, which runs under a dispatcher of libxdp and nowhere else. Without
-  // `probes` answers to health probes go nowhere.
+  // `probes` answers to health probes go nowhere. It goes on with the lb_fragments of another
+  // program; -1: with none.
   static StatusOr<Program> Load(const lb_config& config, std::span<const MappedArray* const> tables,
                                 std::span<const PrefixMap* const> prefix_maps,
                                 std::optional<uint32_t> priority = std::nullopt,
-                                Build build = Build::kForward, const ProbePath* probes = nullptr);
+                                Build build = Build::kForward, const ProbePath* probes = nullptr,
+                                int fragments_fd = -1);
 
   // Runs it over a frame that comes in by `ifindex`, or by loopback where that has no XDP queue.
   // Nothing is sent. The kernel wants 14 bytes at least.
@@ -58,11 +65,7 @@ class Program {
   ProgramStats ReadStats() const;
 
  private:
-  struct Close {
-    void operator()(bpf_object* object) const;
-  };
-
-  std::unique_ptr<bpf_object, Close> object_;
+  BpfObject object_;
   int fd_ = -1;  // owned by object_
   uint32_t id_ = 0;
 };

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "lbd/dataplane/encode.h"
+#include "lbd/dataplane/frame.h"
 #include "lbd/dataplane/verdict.h"
 
 namespace lb::dataplane {
@@ -145,6 +146,10 @@ std::optional<Decision> TraceDecoder::Decode(std::span<const uint8_t> bytes) con
     if (decision.vip) decision.route = std::exchange(decision.vip->route, uint16_t{0});
   }
   if (trace.real != 0) decision.real = RealAt(trace.real);
+  const auto departure = DepartureTo(trace.real);
+  if (sample.verdict == LB_FORWARD && departure && departure->encap == model::Encap::kL2) {
+    PutHopBack(decision.frame);
+  }
   return decision;
 }
 

@@ -249,16 +249,14 @@ TEST_F(ExplainTest, WhatIsExplainedIsWhatHappens) {
   }
 }
 
-// Encap l2 changes the packet itself, and what came in a tunnel is shown without it.
+// Encap l2 takes a hop off, and what came in a tunnel is shown without it.
 TEST_F(ExplainTest, TheFrameIsThatOfTheClient) {
   const Bytes plain = Ethernet(
       {}, Ip(With(V4(), [](auto& h) { h.ttl = 9; }), Tcp({.destination = kNear.port}, "hello")));
-  Bytes hop_less = Ethernet(
-      {}, Ip(With(V4(), [](auto& h) { h.ttl = 8; }), Tcp({.destination = kNear.port}, "hello")));
   const Explanation near = Explain(balancer_, plain);
   EXPECT_EQ(near.decision.verdict, "forward");
   EXPECT_EQ(near.departure->encap, model::Encap::kL2);
-  EXPECT_TRUE(SameBytes(hop_less, near.decision.frame));
+  EXPECT_TRUE(SameBytes(plain, near.decision.frame));
 
   for (const IpHeader& inner : {V4(), V6()}) {
     const Bytes tunnelled = Ethernet(
@@ -269,6 +267,46 @@ TEST_F(ExplainTest, TheFrameIsThatOfTheClient) {
     EXPECT_EQ(explanation.decision.source, inner.source);
     EXPECT_TRUE(SameBytes(Ethernet({}, Ip(inner, Tcp({}, "hello"))), explanation.decision.frame));
   }
+}
+
+TEST_F(ExplainTest, ALaterFragmentIsExplainedByItsFirstOne) {
+  const auto v4 = [](uint16_t bits) {
+    return With(V4(), [bits](auto& h) {
+      h.fragment = bits;
+      h.id = 0x1234;
+    });
+  };
+  const Bytes first4 = Ethernet({}, Ip(v4(0x2000), Tcp({})));
+  const Bytes later4 = Tagged(Ethernet({}, Ip(v4(0x0004), Tcp({}))), {0x81000007});
+  const Explanation alone = Explain(balancer_, later4);
+  EXPECT_EQ(alone.decision.verdict, "fragment");
+  ASSERT_TRUE(alone.fragment);
+  EXPECT_FALSE(alone.fragment->known);
+  EXPECT_EQ(alone.fragment->id, 0x1234u);
+  EXPECT_FALSE(Explain(balancer_, first4).fragment);
+  EXPECT_FALSE(Explain(balancer_, later4).fragment->known) << "explaining has recorded something";
+
+  EXPECT_EQ(balancer_.Send(first4).verdict, LB_FORWARD);
+  const Explanation after = Explain(balancer_, later4);
+  EXPECT_EQ(after.decision.verdict, "forward");
+  EXPECT_EQ(after.decision.vip, kWeb4);
+  EXPECT_EQ(after.decision.real, Real4(1));
+  ASSERT_TRUE(after.fragment && after.fragment->known);
+  EXPECT_EQ(after.fragment->protocol, 6);
+  EXPECT_EQ(after.fragment->destination_port, 80);
+  EXPECT_EQ(after.fragment->kept_seconds, uint32_t{LB_FRAGMENT_SECONDS});
+  EXPECT_EQ(balancer_.Send(later4).verdict, LB_FORWARD);
+
+  const auto v6 = [](uint16_t offset, bool more) {
+    return Ethernet(
+        {},
+        Ip(V6(), Extension(kHopByHop, Fragment6(0xabcd1234, offset, more, Tcp({}, "some bytes")))));
+  };
+  EXPECT_EQ(balancer_.Send(v6(0, true)).verdict, LB_FORWARD);
+  const Explanation six = Explain(balancer_, v6(4, false));
+  EXPECT_EQ(six.decision.verdict, "forward");
+  ASSERT_TRUE(six.fragment && six.fragment->known);
+  EXPECT_EQ(six.fragment->id, 0xabcd1234u);
 }
 
 TEST_F(ExplainTest, TheSourceRouteIsNamed) {
