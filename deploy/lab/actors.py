@@ -184,6 +184,22 @@ def verdicts(lab):
     return {v["verdict"]: int(v.get("packets", 0)) for v in stats["verdicts"]}
 
 
+def start_capture(lab, *flags, command=("capture",)):
+    """lbctl capture, or another command that captures, in the background; returns when it runs."""
+    before = lab.lbd.output().count("A capture starts")
+    process = lab.lb.start("capture", [binary("lbctl"), "--server", f"unix:{socket_path(lab)}",
+                                       *command, *flags])
+    wait_until(lambda: lab.lbd.output().count("A capture starts") > before, 10, "the capture starts")
+    return process
+
+
+def captured_frames(file, *fields, flags=()):
+    """The fields of each frame in a capture file, as tshark reads it."""
+    names = [word for field in fields or ("frame.number",) for word in ("-e", field)]
+    lines = run(["tshark", "-r", file, "-T", "fields", *names, *flags], check=False).stdout
+    return [line.split("\t") for line in lines.splitlines()]
+
+
 def _wait_log(process, text, timeout=10):
     def said():
         process.require_alive()

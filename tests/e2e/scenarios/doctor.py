@@ -2,10 +2,13 @@
 """Hosts that are broken on purpose, and whether the doctors say so."""
 
 import json
+import sys
+import time
 
-from actors import VIP4, VIP6, agent_pins, binary, lbctl, start_agent
+from actors import VIP4, VIP6, agent_pins, binary, lbctl, start_agent, start_lbd
 from harness import expect, new_lab, scenario, with_both_vips
 from lab import wait_until
+from pki import authority, certificate
 
 
 def findings(lab):
@@ -73,6 +76,53 @@ def doctor():
 
 
 @scenario
+def certificate_expiry():
+    """lbctl doctor says when lbd's certificate ends, and that it has, as it stands in the file."""
+    with with_both_vips() as lab:
+        pki = lab.dir / "pki"
+        pki.mkdir()
+        authority(pki, "fleet")
+        file = pki / "lbd.pem"
+
+        def renew(days):
+            """A certificate that ends in so many days."""
+            end = time.gmtime(time.time() + days * 86400)
+            certificate(pki, "lbd", "fleet", end=time.strftime("%Y%m%d%H%M%SZ", end))
+            return time.strftime("%Y-%m-%d %H:%M UTC", end)
+
+        def finding(level):
+            rows = json.loads(lbctl(lab, "doctor", "-o", "json", check=False).stdout)["findings"]
+            row = next(row for row in rows if row["check"] == f"certificate {file}")
+            expect(row["level"] == level, row)
+            return row
+
+        day = renew(30)
+        lab.lbd.stop()
+        lab.lbd = start_lbd(lab, (lab.dir / "lbd.yaml").read_text(), flags=[
+            "--listen_tcp=127.0.0.1:7443", "--tls_cert", file, "--tls_key", pki / "lbd.key",
+            "--tls_client_ca", pki / "fleet.pem"])
+        expect(day in finding("ok")["message"], finding("ok"))
+        day = renew(3)
+        expect(f"expires on {day}" in finding("warn")["message"], finding("warn"))
+        day = renew(-1)
+        expect(f"expired on {day}" in finding("fail")["message"], finding("fail"))
+        expect("new one" in finding("fail")["fix"] and
+               lbctl(lab, "doctor", check=False).returncode == 1, finding("fail"))
+        file.write_text("no certificate")
+        expect("cannot be read" in finding("fail")["message"], finding("fail"))
+        renew(30)
+        finding("ok")
+        return {"certificates": 5}
+
+
+SEND_IPIP = """
+import socket, sys
+inner = bytes.fromhex("4500001400000000401100000a0000010a000002")
+socket.socket(socket.AF_INET, socket.SOCK_RAW, 4).sendto(inner, (sys.argv[1], 0))
+"""
+
+
+@scenario
 def doctor_of_a_real():
     """lbagent doctor names each fault of a real server, with the command that mends it."""
     with new_lab(reals=1) as lab:
@@ -84,8 +134,16 @@ def doctor_of_a_real():
             return done.stdout, done.returncode
 
         text, code = examine()
-        expect(code == 1 and "nothing unwraps" in text and f"ip addr add {VIP4}/32 dev lo" in text,
-               text)
+        expect(code == 1 and f"ip addr add {VIP4}/32 dev lo" in text, text)
+        # Right for encap l2, until packets come that nothing unwraps.
+        addresses = [f"addr add {VIP4}/32 dev lo", f"addr add {VIP6}/128 dev lo nodad"]
+        real.ip(addresses)
+        text, code = examine()
+        expect(code == 0 and "encap l2 only" in text, text)
+        lab.router.run([sys.executable, "-c", SEND_IPIP, real.ip4])
+        text, code = examine()
+        expect(code == 1 and "nothing unwraps what load balancers send" in text, text)
+        real.ip([address.replace(" add ", " del ").replace(" nodad", "") for address in addresses])
         start_agent(real)
         text, code = examine()
         expect(code == 0 and "FAIL" not in text and "warn" not in text, text)
@@ -107,4 +165,4 @@ def doctor_of_a_real():
             real.run(fix.split())
             text, code = examine()
             expect(fix not in text and code == 0, f"after {fix}: {code}\n{text}")
-        return {"faults": len(faults) + 2}
+        return {"faults": len(faults) + 3}

@@ -10,6 +10,7 @@ import time
 from actors import VIP4, binary, config, lbctl, socket_path, start_lbd, udp_flows, vip
 from harness import expect, new_lab, scenario, serving_lab
 from lab import run, wait_until
+from pki import authority, certificate
 
 CONNECTIONS = 10_000
 MAX_GROWTH_MIB = 100
@@ -148,33 +149,6 @@ def hostile():
                 "answers_after_s": f"{answers_after:.1f}"}
 
 
-def _openssl(*argv):
-    run(["openssl", *argv])
-
-
-def _authority(directory, name):
-    _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-             "-days", "1", "-subj", f"/CN={name}",
-             "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.pem")
-
-
-def _certificate(directory, name, ca, file=None, start="20200101000000Z", end="20490101000000Z"):
-    """FILE.pem and FILE.key, by default called as their owner, signed by CA.pem."""
-    out = directory / (file or name)
-    (directory / "ca").mkdir(exist_ok=True)
-    (directory / "ca/index").touch()
-    conf = directory / "ca.cnf"
-    conf.write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={directory}/ca/index\nrand_serial=yes\n"
-                    f"new_certs_dir={directory}/ca\ndefault_md=sha256\npolicy=p\nunique_subject=no\n"
-                    "x509_extensions=x\n[p]\ncommonName=supplied\n"
-                    "[x]\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
-             f"/CN={name}", "-keyout", f"{out}.key", "-out", f"{out}.csr")
-    _openssl("ca", "-batch", "-notext", "-config", conf, "-cert", directory / f"{ca}.pem", "-keyfile",
-             directory / f"{ca}.key", "-startdate", start, "-enddate", end, "-in", f"{out}.csr",
-             "-out", f"{out}.pem")
-
-
 def _expect_roles(call, viewer, operator, admin):
     """What each of the three may do; call(who, *argv) runs lbctl."""
     real = ["10.200.0.1:80/tcp", "10.10.11.2"]
@@ -197,11 +171,11 @@ def roles():
         pki = lab.dir / "pki"
         pki.mkdir()
         for ca in ("fleet", "foreign"):
-            _authority(pki, ca)
+            authority(pki, ca)
         for name in ("lbd", "deploy", "oncall", "guest"):
-            _certificate(pki, name, "fleet")
-        _certificate(pki, "deploy", "foreign", "stranger")
-        _certificate(pki, "deploy", "fleet", "late", end="20200201000000Z")
+            certificate(pki, name, "fleet")
+        certificate(pki, "deploy", "foreign", "stranger")
+        certificate(pki, "deploy", "fleet", "late", end="20200201000000Z")
         # Three groups that every Debian has.
         lab.lbd = start_lbd(lab, config(vip(VIP4, [real.ip4 for real in lab.reals])), flags=[
             "--socket_group=users", "--operator_group=games", "--admin_group=staff",

@@ -4,8 +4,8 @@
 import json
 import signal
 
-from actors import (SBIN, VIP4, VIP6, binary, config, lbctl, lbd_flags, lbd_pins, start_lbd,
-                    verdicts, vip, write_config)
+from actors import (SBIN, VIP4, VIP6, binary, captured_frames, config, lbctl, lbd_flags, lbd_pins,
+                    start_capture, start_lbd, verdicts, vip, write_config)
 from harness import (both_vips, expect, expect_served, expect_unserved, new_lab, scenario)
 from lab import UNDERLAY_MTU, build_dir, run, wait_until
 import actors
@@ -126,8 +126,19 @@ def chained():
         expect(refused.returncode != 0 and f"id {root}" in refused.stderr,
                f"direct beside the root program: {refused.stderr}")
         expect_served(lab, VIP4, 100)
+        before = verdicts(lab)["forward"]
+        expect(before > 0, "nothing was counted")
+        # Another program in the array, and back.
+        file = lab.dir / "chained.pcapng"
+        process = start_capture(lab, "-w", file, "--verdict", "forward", "--rate", 100000)
+        expect_served(lab, VIP6, 50)
         forwarded = verdicts(lab)["forward"]
-        expect(forwarded > 0, "nothing was counted")
+        wait_until(lambda: len(captured_frames(file)) == forwarded - before, 10,
+                   "what was forwarded is captured", 0.3)
+        process.stop()
+        expect_served(lab, VIP4, 50)
+        expect(len(captured_frames(file)) == forwarded - before and
+               verdicts(lab)["forward"] > forwarded, "not the same counters after the capture")
         lab.lbd.stop()
         lab.lb.run([binary("lbd"), *lbd_flags(lab), "--detach"])
         expect(not lbd_pins(lab).exists(), f"left: {lbd_pins(lab)}")
