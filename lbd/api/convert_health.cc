@@ -130,15 +130,22 @@ v1::RealHealth RealToProto(const control::HealthBook::RealId& id,
 
 }  // namespace
 
+StatusOr<health::Scope> ScopeFromProto(const v1::GetHealthRequest& request) {
+  health::Scope scope{.detail =
+                          request.history() ? health::Detail::kHistory : health::Detail::kChecks};
+  if (request.has_vip()) {
+    LB_ASSIGN_OR_RETURN(scope.vip, VipKeyFromProto(request.vip(), "vip"));
+  }
+  return scope;
+}
+
 StatusOr<v1::GetHealthResponse> HealthToProto(const v1::GetHealthRequest& request,
                                               const control::HealthReport& report,
                                               const model::Config& config) {
-  std::optional<model::VipKey> only;
+  LB_ASSIGN_OR_RETURN(const health::Scope scope, ScopeFromProto(request));
+  const std::optional<model::VipKey>& only = scope.vip;
   std::optional<IpAddress> real;
-  if (request.has_vip()) {
-    LB_ASSIGN_OR_RETURN(only, VipKeyFromProto(request.vip(), "vip"));
-    if (config.FindVip(*only) == nullptr) return NotFound("no VIP " + only->ToString());
-  }
+  if (only && config.FindVip(*only) == nullptr) return NotFound("no VIP " + only->ToString());
   if (!request.real().empty()) {
     LB_ASSIGN_OR_RETURN(real, AddressFromProto(request.real(), "real"));
   }

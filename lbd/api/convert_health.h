@@ -9,6 +9,8 @@
 // The part of the border to protobuf that is about the health of reals.
 namespace lb::api {
 
+// How much of a report `request` needs.
+StatusOr<health::Scope> ScopeFromProto(const v1::GetHealthRequest& request);
 // What `request` asks for of `report`. INVALID_ARGUMENT, or NOT_FOUND for a VIP or real.
 StatusOr<v1::GetHealthResponse> HealthToProto(const v1::GetHealthRequest& request,
                                               const control::HealthReport& report,

@@ -162,7 +162,7 @@ grpc::Status LoadBalancerService::GetStatus(grpc::ServerContext*, const v1::GetS
       std::ranges::count_if(snapshot->services, [](const dataplane::Service& service) {
         return std::ranges::all_of(*service.ring, [](uint16_t real) { return real == 0; });
       }));
-  const control::HealthReport health = controller_.Health();
+  const control::HealthReport health = controller_.Health({.detail = health::Detail::kTotals});
   response->set_probing(DescribeProbing(health, config));
   uint32_t below = 0;
   uint32_t down = 0;
@@ -219,7 +219,9 @@ grpc::Status LoadBalancerService::ListFlows(grpc::ServerContext*,
 grpc::Status LoadBalancerService::GetHealth(grpc::ServerContext*,
                                             const v1::GetHealthRequest* request,
                                             v1::GetHealthResponse* response) {
-  auto health = HealthToProto(*request, controller_.Health(), controller_.snapshot()->config);
+  const auto scope = ScopeFromProto(*request);
+  if (!scope.ok()) return ToGrpc(scope.status());
+  auto health = HealthToProto(*request, controller_.Health(*scope), controller_.snapshot()->config);
   if (!health.ok()) return ToGrpc(health.status());
   *response = *std::move(health);
   return grpc::Status::OK;

@@ -45,6 +45,9 @@ struct Snapshot {
 
   // Names this configuration, over restarts too.
   std::string etag() const;
+  // The reals of a VIP or of its source route as they are configured: those of services are down
+  // where their health is. Null: there is no such group.
+  const std::vector<model::Real>* FindReals(model::VipKey group) const;
 };
 
 // What the kernel side has to say.
@@ -103,7 +106,7 @@ class Controller {
   std::vector<dataplane::TrackedFlow> ListFlows(const model::VipKey& vip, size_t limit);
   uint64_t PurgeFlows(const model::VipKey& vip, const std::optional<IpAddress>& real);
   DataplaneReport Report();
-  HealthReport Health();
+  HealthReport Health(const health::Scope& scope);
   // Makes a real count as up or down, whatever its checks say, for `lifetime` or until it is taken
   // back (`up` empty).
   Status SetRealHealth(const model::VipKey& vip, const IpAddress& real, std::optional<bool> up,

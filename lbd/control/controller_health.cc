@@ -73,9 +73,9 @@ void Controller::TellHealth(const HealthBook::RealId& id, bool up, const std::st
   events_.Publish({.kind = events::Kind::kHealth, .object = object, .message = message});
 }
 
-HealthReport Controller::Health() {
+HealthReport Controller::Health(const health::Scope& scope) {
   HealthReport report = Call([this] { return HealthReport{probing_, health_, {}}; });
-  if (report.probing) report.probes = checker_->MakeReport();
+  if (report.probing) report.probes = checker_->MakeReport(scope);
   return report;
 }
 

@@ -8,6 +8,8 @@
 #include <set>
 #include <utility>
 
+#include "lbd/control/health_metrics.h"
+
 namespace lb::control {
 namespace {
 
@@ -67,14 +69,14 @@ Group GroupOf(model::VipKey key, const model::Config& config) {
   return group;
 }
 
-void CollectService(const dataplane::Service& service, const Group& group,
-                    const std::set<IpAddress>& unresolved, Samples& samples) {
+void CollectService(const dataplane::Service& service, const std::vector<model::Real>& configured,
+                    const Group& group, const std::set<IpAddress>& unresolved, Samples& samples) {
   const auto& [vip, route, name] = group;
   const std::vector<uint32_t> slots = service.SlotsPerReal();
   std::array<int, std::size(kStates)> by_state{};
   int serving = 0;
   for (size_t i = 0; i < slots.size(); ++i) {
-    const model::Real& real = service.vip.reals[i];
+    const model::Real& real = configured[i];
     ++by_state[static_cast<size_t>(real.state)];
     serving += slots[i] > 0 && !unresolved.contains(real.address);
     samples.Add(Metric::kRealSlots, {vip, route, real.address.ToString()}, slots[i]);
@@ -159,9 +161,13 @@ void CollectMetrics(Controller& controller, std::string_view version, Samples& s
     if (!hop.problem.empty()) unresolved.insert(hop.real);
   }
   for (const dataplane::Service& service : snapshot->services) {
-    CollectService(service, GroupOf(service.vip.key, snapshot->config), unresolved, samples);
+    const std::vector<model::Real>* configured = snapshot->FindReals(service.vip.key);
+    if (configured == nullptr) continue;
+    CollectService(service, *configured, GroupOf(service.vip.key, snapshot->config), unresolved,
+                   samples);
   }
   CollectStats(controller.ReadStats(), snapshot->config, samples);
+  CollectHealth(controller.Health({.detail = health::Detail::kStates}), snapshot->config, samples);
 }
 
 std::vector<std::string> NotAlive(Controller& controller) {

@@ -24,7 +24,7 @@ class Checker {
   // From now on probes as `plan` says, with the network as last set.
   virtual void SetPlan(Plan plan) = 0;
   virtual void SetNetwork(Network network) = 0;
-  virtual Report MakeReport() = 0;
+  virtual Report MakeReport(const Scope& scope) = 0;
 };
 
 }  // namespace lb::health

@@ -46,6 +46,17 @@ State Worst(const std::vector<Task*>& tasks) {
   return worst;
 }
 
+void AddResults(const Task& task, CheckReport& row) {
+  const StateMachine& machine = task.machine;
+  row.since = task.since;
+  row.in_a_row = task.last.ok() ? machine.successes() : machine.failures();
+  row.last_at = task.last_at;
+  row.last = task.last;
+  row.p50_micros = task.latencies.PercentileMicros(50);
+  row.p99_micros = task.latencies.PercentileMicros(99);
+  row.next_at = task.attempt != nullptr ? task.attempt->deadline : task.due();
+}
+
 std::string Prefixed(const Task& task, const std::string& text) {
   return fmt::format("{}: {}", task.context->name, text);
 }
@@ -494,32 +505,39 @@ void Engine::UpdateMember(Member& member, std::string reason, Time now) {
   listener_(member.history.back());
 }
 
-Report Engine::MakeReport(Time now) const {
-  Report report{
-      .checks = {}, .counters = counters_, .sockets = {}, .latency = latency_, .now = now};
-  report.checks.reserve(tasks_.size());
-  for (const auto& [key, member] : members_) {
-    for (const Task* task : member->tasks) {
-      const StateMachine& machine = task->machine;
-      report.checks.push_back(
-          {.vip = member->vip,
-           .real = member->real,
-           .check = task->context->name,
-           .port = task->context->port,
-           .state = machine.state(),
-           .since = task->since,
-           .in_a_row = task->last.ok() ? machine.successes() : machine.failures(),
-           .last_at = task->last_at,
-           .last = task->last,
-           .blind = task->blind,
-           .p50_micros = task->latencies.PercentileMicros(50),
-           .p99_micros = task->latencies.PercentileMicros(99),
-           .next_at = task->attempt != nullptr ? task->attempt->deadline : task->due(),
-           .history = task == member->tasks.front() ? member->history : std::vector<Transition>()});
-    }
-  }
+Report Engine::MakeReport(const Scope& scope, Time now) const {
+  Report report{.checks = {},
+                .counters = counters_,
+                .sockets = {},
+                .latency = latency_,
+                .source_v4 = source_v4_,
+                .source_v6 = source_v6_,
+                .now = now};
   for (const auto& table : {&table_v4_, &table_v6_}) {
     if (*table != nullptr) report.in_flight += (*table)->in_flight();
+  }
+  if (scope.detail == Detail::kTotals) return report;
+  auto member = members_.begin();
+  if (scope.vip) {
+    member = members_.lower_bound({*scope.vip, IpAddress()});
+  } else {
+    report.checks.reserve(tasks_.size());
+  }
+  for (; member != members_.end(); ++member) {
+    if (scope.vip && member->first.first != *scope.vip) break;
+    for (const Task* task : member->second->tasks) {
+      CheckReport& row = report.checks.emplace_back();
+      row.vip = member->second->vip;
+      row.real = member->second->real;
+      row.check = task->context->name;
+      row.port = task->context->port;
+      row.state = task->machine.state();
+      row.blind = task->blind;
+      if (scope.detail >= Detail::kChecks) AddResults(*task, row);
+      if (scope.detail == Detail::kHistory && task == member->second->tasks.front()) {
+        row.history = member->second->history;
+      }
+    }
   }
   return report;
 }

@@ -47,7 +47,7 @@ class Engine {
   // Probes a second that the plan asks for.
   double rate() const { return rate_; }
   // All but the sockets.
-  Report MakeReport(Time now) const;
+  Report MakeReport(const Scope& scope, Time now) const;
 
  private:
   using MemberKey = std::pair<model::VipKey, IpAddress>;

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <vector>
 
 #include "lbd/health/time.h"
 
@@ -20,10 +19,12 @@ class LatencyWindow {
 
   // The value that `percent` of the samples do not exceed; 0 without any.
   uint32_t PercentileMicros(uint32_t percent) const {
-    std::vector<uint32_t> sorted(samples_.begin(), samples_.begin() + std::min(next_, kSize));
-    if (sorted.empty()) return 0;
-    std::ranges::sort(sorted);
-    return sorted[(sorted.size() * percent + 99) / 100 - 1];
+    const uint32_t count = std::min(next_, kSize);
+    if (count == 0) return 0;
+    std::array<uint32_t, kSize> values = samples_;
+    const auto value = values.begin() + (count * percent + 99) / 100 - 1;
+    std::nth_element(values.begin(), value, values.begin() + count);
+    return *value;
   }
 
  private:

@@ -71,13 +71,13 @@ void ProbeChecker::SetNetwork(Network network) {
   });
 }
 
-Report ProbeChecker::MakeReport() {
+Report ProbeChecker::MakeReport(const Scope& scope) {
   std::promise<Report> promise;
   auto report = promise.get_future();
   loop_->Post([&] {
     const Time now = std::chrono::steady_clock::now();
     Report made;
-    if (engine_ != nullptr) made = engine_->MakeReport(now);
+    if (engine_ != nullptr) made = engine_->MakeReport(scope, now);
     made.sockets = wire_.MakeReport();
     made.now = now;
     promise.set_value(std::move(made));

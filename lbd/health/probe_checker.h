@@ -26,7 +26,7 @@ class ProbeChecker final : public Checker {
   Status Supports(const Plan& plan) const override;
   void SetPlan(Plan plan) override;
   void SetNetwork(Network network) override;
-  Report MakeReport() override;
+  Report MakeReport(const Scope& scope) override;
 
  private:
   ProbeChecker(dataplane::ProbePath& path, std::unique_ptr<EventLoop> loop)

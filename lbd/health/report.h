@@ -27,6 +27,20 @@ struct Transition {
   bool operator==(const Transition&) const = default;
 };
 
+// How much a report says; each says also what those above it do.
+enum class Detail : uint8_t {
+  kTotals,   // counters and sockets
+  kStates,   // of each check its state, and whether it is blind
+  kChecks,   // and what its probes found
+  kHistory,  // and what became of the real
+};
+
+// What a report is about.
+struct Scope {
+  Detail detail = Detail::kChecks;
+  std::optional<model::VipKey> vip = {};  // the checks of this one; empty: of all
+};
+
 // One check of one real, as it stands.
 struct CheckReport {
   model::VipKey vip;
@@ -34,15 +48,16 @@ struct CheckReport {
   std::string_view check;  // "http"
   uint16_t port = 0;       // that is probed; 0: the check has none
   State state = State::kUnknown;
+  std::string blind;  // why nothing can be said at the moment; empty: probing works
+  // From Detail::kChecks on:
   Time since;             // of the state
   uint32_t in_a_row = 0;  // successes, or failures where the last probe failed
   std::optional<Time> last_at;
   Outcome last;
-  std::string blind;  // why nothing can be said at the moment; empty: probing works
   uint32_t p50_micros = 0;
   uint32_t p99_micros = 0;
   Time next_at;
-  std::vector<Transition> history;  // the oldest first
+  std::vector<Transition> history;  // the oldest first; only Detail::kHistory
 };
 
 // What became of probes and frames since the start.
@@ -78,6 +93,8 @@ struct Report {
   std::vector<SocketReport> sockets;
   LatencyHistogram latency;
   size_t in_flight = 0;
+  std::optional<IpAddress> source_v4;  // where probes come from; empty: there is no address
+  std::optional<IpAddress> source_v6;
   Time now;
 };
 

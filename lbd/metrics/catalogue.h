@@ -48,6 +48,48 @@ enum class Type : uint8_t { kCounter, kGauge, kHistogram };
     "New TCP connections: SYN packets forwarded to a real, retransmitted ones included.")          \
   X(kRealSlots, "lbd_real_slots", kGauge, "vip,route,real", "Slots of the ring that lead to a real.")    \
   X(kRealFlows, "lbd_real_tracked_flows", kGauge, "vip,route,real", "Tracked flows of a real.")          \
+  X(kProbing, "lbd_probing", kGauge, "mode",                                                       \
+    "1: reals are probed; 0: health is none, no VIP has checks, or no socket works.")              \
+  X(kVipHealthy, "lbd_vip_healthy_reals", kGauge, "vip,route,name",                                \
+    "Reals that are up and wanted: active or standby, of positive weight.")                        \
+  X(kVipMinHealthy, "lbd_vip_min_healthy_reals", kGauge, "vip,route,name",                         \
+    "Healthy reals that the VIP needs.")                                                           \
+  X(kVipFailedOpen, "lbd_vip_failed_open", kGauge, "vip,route,name",                               \
+    "1: too few reals are healthy, and all active ones get traffic.")                              \
+  X(kVipUnknown, "lbd_vip_unknown_reals", kGauge, "vip,name",                                      \
+    "Reals whose checks have said nothing yet: they get no traffic.")                              \
+  X(kRealUp, "lbd_real_up", kGauge, "vip,real",                                                    \
+    "1: up, by its checks or an operator, or not checked; 0: down, or not known yet.")             \
+  X(kRealOverridden, "lbd_real_health_overridden", kGauge, "vip,real",                             \
+    "1: an operator has set the health of a real, whatever its checks say.")                       \
+  X(kCheckUp, "lbd_check_up", kGauge, "vip,real,check,port",                                       \
+    "1: the check finds the real up; 0: down; no sample: not known yet. A VIP's second check of "  \
+    "one kind and port is KIND-2.")                                                                \
+  X(kCheckBlind, "lbd_check_blind", kGauge, "vip,real,check,port",                                 \
+    "1: the check can say nothing for a reason on this host, and the state stays as it was.")      \
+  X(kTransitions, "lbd_health_transitions_total", kCounter, "",                                    \
+    "How often reals went up or down by their checks.")                                            \
+  X(kProbesStarted, "lbd_probes_started_total", kCounter, "", "Probes that were begun.")           \
+  X(kProbeResults, "lbd_probe_results_total", kCounter, "result",                                  \
+    "Probes by what they found.")                                                                  \
+  X(kProbesFrozen, "lbd_probes_frozen_total", kCounter, "",                                        \
+    "Time-outs that are no verdict, because the trouble was on this host.")                        \
+  X(kProbesDelayed, "lbd_probes_delayed_total", kCounter, "",                                      \
+    "Starts and segments of probes for which there was no room at once.")                          \
+  X(kProbeFrames, "lbd_probe_stray_frames_total", kCounter, "reason",                              \
+    "Frames for probes that decided nothing: malformed, rejected (forged or stale) or late.")      \
+  X(kProbeResets, "lbd_probe_resets_total", kCounter, "", "RSTs in answer to stray segments.")     \
+  X(kProbesInFlight, "lbd_probes_in_flight", kGauge, "", "Probes under way.")                      \
+  X(kProbeSeconds, "lbd_probe_duration_seconds", kHistogram, "",                                   \
+    "How long successful probes took.")                                                            \
+  X(kSocketQueues, "lbd_probe_socket_queues", kGauge, "interface,mode",                            \
+    "Receive queues of an interface, each with an AF_XDP socket for probes; by copy or zero_copy.") \
+  X(kSocketProblem, "lbd_probe_socket_problem", kGauge, "interface",                               \
+    "1: no probe can use the interface; lbctl health says why.")                                   \
+  X(kSocketTested, "lbd_probe_socket_tested", kGauge, "interface",                                 \
+    "1: the XDP program was seen to hand answers on every queue over.")                            \
+  X(kSocketDropped, "lbd_probe_socket_dropped_frames_total", kCounter, "interface,reason",         \
+    "Frames that the sockets lost: rx_ring_full, fill_ring_empty, tx_invalid, rx_other.")          \
   X(kFlowEvents, "lbd_flow_table_events_total", kCounter, "event",                                 \
     "Flows recorded (insert), for which the oldest went (evict), and without room (refuse).")      \
   X(kNextHopResolved, "lbd_next_hop_resolved", kGauge, "real",                                     \

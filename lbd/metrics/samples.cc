@@ -8,6 +8,7 @@
 #include <cassert>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 namespace lb::metrics {
 namespace {
@@ -76,6 +77,18 @@ void Samples::Add(Metric metric, std::initializer_list<std::string_view> labels,
 void Samples::Add(Metric metric, std::initializer_list<std::string_view> labels,
                   const prometheus::Histogram& histogram) {
   AddSample(metric, labels).histogram = histogram.Collect().histogram;
+}
+
+void Samples::Add(Metric metric, std::initializer_list<std::string_view> labels,
+                  std::span<const double> bounds, std::span<const uint64_t> counts, double sum) {
+  assert(counts.size() == bounds.size() + 1);
+  auto& histogram = AddSample(metric, labels).histogram;
+  histogram.sample_sum = sum;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    histogram.sample_count += counts[i];
+    const double bound = i < bounds.size() ? bounds[i] : std::numeric_limits<double>::infinity();
+    histogram.bucket.push_back({.cumulative_count = histogram.sample_count, .upper_bound = bound});
+  }
 }
 
 std::string Samples::ToText() const {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <initializer_list>
 #include <iterator>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,10 @@ class Samples {
   void Add(Metric metric, std::initializer_list<std::string_view> labels, double value);
   void Add(Metric metric, std::initializer_list<std::string_view> labels,
            const prometheus::Histogram& histogram);
+  // Of a histogram: `bounds` and, of how many samples each is the least that is not exceeded, with
+  // the rest behind them, `counts`.
+  void Add(Metric metric, std::initializer_list<std::string_view> labels,
+           std::span<const double> bounds, std::span<const uint64_t> counts, double sum);
 
   // What was added, in the text format of Prometheus (version 0.0.4).
   std::string ToText() const;

@@ -98,7 +98,7 @@ class Duel {
     v4_ = input_.Byte() % 2 == 0;
     Begin(KindOf(input_.Byte()));
     while (!input_.empty()) Turn();
-    const Report report = engine_.MakeReport(now_);
+    const Report report = engine_.MakeReport({.detail = Detail::kHistory}, now_);
     Require(report.in_flight <= 1, "a probe is under way twice");
     now_ += std::chrono::minutes(1);
     engine_.Advance(now_);

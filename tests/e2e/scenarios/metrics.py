@@ -5,9 +5,10 @@ import json
 import re
 import urllib.parse
 
-from actors import VIP4, VIP6, decap_counts, lbctl, verdicts
-from harness import expect, expect_served, scenario, with_both_vips
+from actors import VIP4, VIP6, config, decap_counts, lbctl, verdicts, vip
+from harness import expect, expect_served, scenario, serving_lab, with_both_vips
 from lab import ROOT, LabError, wait_until
+from scenarios.health import apply, http_check, wait_state
 
 METRICS = "127.0.0.1:9188"
 PROMETHEUS = "127.0.0.1:9090"
@@ -58,6 +59,10 @@ def query(lab, expression):
     answer = json.loads(body)
     expect(status == 200 and answer["status"] == "success", f"{expression}: {body}")
     return answer["data"]["result"]
+
+
+def is_about_health(expression):
+    return re.search(r"lbd_(probe|check|real_up|vip_failed_open|vip_(min_)?healthy)", expression)
 
 
 def dashboard_queries():
@@ -130,7 +135,8 @@ def metrics():
 
         def all_there():
             missing["panels"] = [panel for panel, expression in dashboard_queries()
-                                 if not query(lab, expression) and panel not in MAY_BE_EMPTY]
+                                 if not query(lab, expression) and panel not in MAY_BE_EMPTY
+                                 and not is_about_health(expression)]
             missing["rules"] = rules_that_are_not("ok", lab)
             return not any(missing.values())
         try:
@@ -144,3 +150,57 @@ def metrics():
         expect("eth0" in body, f"/readyz says {body}")
         return {"packets": int(sum(before.values())), "panels": len(set(dict(dashboard_queries()))),
                 "samples": len(samples)}
+
+
+@scenario
+def metrics_of_health():
+    """What probes find is in /metrics, and Prometheus draws the panels about it."""
+    checks = [http_check()]
+    with serving_lab(lambda lab: config(
+            vip(VIP4, [real.ip4 for real in lab.reals], checks=checks, name="web"),
+            vip(VIP6, [lab.reals[0].ip6], checks=checks, fail_open=True))) as lab:
+        start_prometheus(lab)
+        wait_state(lab, "up")
+        real1, real2 = lab.reals[:2]
+        lab.nginx[real1.name].stop(9)
+        wait_state(lab, "down", real1)
+        lbctl(lab, "health", "set", f"{VIP4}:80/tcp", real2.ip4, "down")
+        text, samples = scrape(lab)
+        lint = lab.lb.run(["promtool", "check", "metrics"], stdin=text, check=False)
+        expect(lint.returncode == 0 and not lint.stderr.strip(), f"promtool: {lint.stderr}")
+        web, other = f'vip="{VIP4}:80/tcp"', f'vip="[{VIP6}]:80/tcp"'
+        wanted = {
+            'lbd_probing{mode="af_xdp"}': 1,
+            f'lbd_vip_healthy_reals{{{web},name="web"}}': 1,
+            f'lbd_vip_failed_open{{{web},name="web"}}': 0,
+            f'lbd_vip_failed_open{{{other}}}': 1,
+            f'lbd_real_up{{{web},real="{real1.ip4}"}}': 0,
+            f'lbd_real_up{{{web},real="{real2.ip4}"}}': 0,
+            f'lbd_real_health_overridden{{{web},real="{real2.ip4}"}}': 1,
+            f'lbd_check_up{{{web},real="{real1.ip4}",check="http",port="80"}}': 0,
+            f'lbd_check_up{{{web},real="{real2.ip4}",check="http",port="80"}}': 1,
+            f'lbd_check_blind{{{web},real="{real2.ip4}",check="http",port="80"}}': 0,
+            'lbd_probe_socket_problem{interface="eth0"}': 0,
+            'lbd_probe_socket_tested{interface="eth0"}': 1,
+        }
+        seen = {name: samples.get(name) for name in wanted}
+        expect(seen == wanted, f"{ {n: v for n, v in seen.items() if v != wanted[n]} } not {wanted}")
+        found = {labels(sample)["result"]: value for sample, value in samples.items()
+                 if sample.startswith("lbd_probe_results_total")}
+        expect(found["ok"] >= 4 and found["refused"] >= 4, found)
+        expect(samples["lbd_probe_duration_seconds_count"] == found["ok"], samples)
+        expect(samples["lbd_health_transitions_total"] >= 6, samples["lbd_health_transitions_total"])
+        wait_until(lambda: not [panel for panel, expression in dashboard_queries()
+                                if is_about_health(expression) and not query(lab, expression)], 20,
+                   "every panel about health has data", 0.5)
+
+        # A link that is down is no real's fault, and so is a host that does not probe.
+        lab.router.ip(["link set to-lb down"])
+        wait_until(lambda: all(value == 1 for sample, value in scrape(lab)[1].items()
+                               if sample.startswith("lbd_check_blind")), 10, "all checks are blind")
+        apply(lab, config(vip(VIP4, [real1.ip4], checks=checks), health="none"))
+        _, samples = scrape(lab)
+        expect(samples['lbd_probing{mode="none"}'] == 0 and not any(
+            name.startswith(("lbd_probe", "lbd_check")) and not name.startswith("lbd_probing")
+            for name in samples), [name for name in samples if "probe" in name])
+        return {"results": sum(found.values())}

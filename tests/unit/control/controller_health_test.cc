@@ -6,6 +6,7 @@
 #include <set>
 
 #include "lbd/control/controller.h"
+#include "tests/support/fake_checker.h"
 #include "tests/support/fake_dataplane.h"
 #include "tests/unit/model/config_testing.h"
 
@@ -21,25 +22,11 @@ using ::testing::IsEmpty;
 
 constexpr const char* kWeb = "192.0.2.1:80/tcp";
 
-class FakeChecker final : public health::Checker {
- public:
-  void SetListener(Listener listener) override { tell = std::move(listener); }
-  Status Supports(const health::Plan& /*plan*/) const override { return supports; }
-  void SetPlan(health::Plan plan) override { plans.push_back(std::move(plan)); }
-  void SetNetwork(health::Network network) override { networks.push_back(std::move(network)); }
-  health::Report MakeReport() override { return {}; }
-
-  Listener tell;
-  Status supports;
-  std::vector<health::Plan> plans;
-  std::vector<health::Network> networks;
-};
-
 class ControllerHealthTest : public ::testing::Test {
  protected:
   ControllerHealthTest() {
     auto plane = std::make_unique<testing::FakeDataplane>();
-    auto checker = std::make_unique<FakeChecker>();
+    auto checker = std::make_unique<testing::FakeChecker>();
     plane_ = plane.get();
     checker_ = checker.get();
     controller_ = Controller::Create(std::move(plane), nullptr, std::move(checker)).value();
@@ -70,7 +57,7 @@ class ControllerHealthTest : public ::testing::Test {
   }
 
   testing::FakeDataplane* plane_;
-  FakeChecker* checker_;
+  testing::FakeChecker* checker_;
   std::unique_ptr<Controller> controller_;
 };
 

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "tests/support/fake_checker.h"
 #include "tests/support/fake_dataplane.h"
 #include "tests/unit/model/config_testing.h"
 
@@ -18,13 +19,16 @@ using model::Key;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class MetricsTest : public ::testing::Test {
  protected:
   MetricsTest() {
     auto plane = std::make_unique<testing::FakeDataplane>();
+    auto checker = std::make_unique<testing::FakeChecker>();
     plane_ = plane.get();
-    controller_ = Controller::Create(std::move(plane)).value();
+    checker_ = checker.get();
+    controller_ = Controller::Create(std::move(plane), nullptr, std::move(checker)).value();
   }
 
   void Apply(const std::vector<std::string_view>& reals) {
@@ -41,6 +45,7 @@ class MetricsTest : public ::testing::Test {
   }
 
   testing::FakeDataplane* plane_;
+  testing::FakeChecker* checker_;
   std::unique_ptr<Controller> controller_;
 };
 
@@ -124,6 +129,118 @@ TEST_F(MetricsTest, ARealServesWithSlotsAndANextHop) {
     EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
   }
   EXPECT_THAT(text, HasSubstr("lbd_build_info{version=\"1.2.3\",kernel=\""));
+}
+
+TEST_F(MetricsTest, WhatTheProberKnowsIsExported) {
+  model::ReplaceConfig change;
+  change.config.vips.push_back(
+      model::VipOf("192.0.2.1:80/tcp", {"10.0.0.1", "10.0.0.2", "10.0.0.3"}));
+  change.config.vips[0].name = "web";
+  change.config.vips[0].checks = {{.kind = model::HttpCheck()}, {.kind = model::HttpCheck()}};
+  change.config.vips[0].health = {.min_healthy = 3, .fail_open = true};
+  ASSERT_TRUE(controller_->Apply(change).ok());
+  const model::VipKey key = Key("192.0.2.1:80/tcp");
+  checker_->tell({.vip = key, .real = Ip("10.0.0.1"), .up = true, .reason = "", .at = {}});
+  checker_->tell({.vip = key, .real = Ip("10.0.0.2"), .up = false, .reason = "", .at = {}});
+  ASSERT_TRUE(controller_->SetRealHealth(key, Ip("10.0.0.2"), true, std::nullopt).ok());
+  health::Report& report = checker_->report;
+  const auto check = [&](std::string_view real, health::State state, const char* blind) {
+    health::CheckReport& row = report.checks.emplace_back();
+    row.vip = key;
+    row.real = Ip(real);
+    row.check = "http";
+    row.port = 80;
+    row.state = state;
+    row.blind = blind;
+  };
+  check("10.0.0.1", health::State::kUp, "");
+  check("10.0.0.1", health::State::kDown, "");
+  check("10.0.0.2", health::State::kDown, "");
+  check("10.0.0.3", health::State::kUnknown, "no next hop");
+  report.counters = {.started = 12, .succeeded = 6, .frozen = 2, .delayed = 3, .transitions = 4};
+  report.counters.failed[static_cast<size_t>(health::Failure::kNoDecap)] = 5;
+  report.counters.malformed = 7;
+  report.counters.rejected = 8;
+  report.counters.late = 9;
+  report.counters.resets = 10;
+  report.latency.Add(std::chrono::milliseconds(500));
+  report.latency.Add(std::chrono::seconds(8));
+  report.in_flight = 11;
+  report.sockets = {{.interface = "eth0",
+                     .problem = "",
+                     .queues = 4,
+                     .tested = true,
+                     .rx_dropped = 1,
+                     .rx_ring_full = 2,
+                     .fill_ring_empty = 3},
+                    {.interface = "eth1", .problem = "busy", .queues = 2, .zero_copy = true}};
+  const std::string text = Text();
+  for (const char* line : {
+           R"(lbd_probing{mode="af_xdp"} 1)",
+           R"(lbd_vip_reals{vip="192.0.2.1:80/tcp",name="web",state="active"} 3)",
+           R"(lbd_vip_reals{vip="192.0.2.1:80/tcp",name="web",state="down"} 0)",
+           R"(lbd_vip_healthy_reals{vip="192.0.2.1:80/tcp",name="web"} 2)",
+           R"(lbd_vip_min_healthy_reals{vip="192.0.2.1:80/tcp",name="web"} 3)",
+           R"(lbd_vip_failed_open{vip="192.0.2.1:80/tcp",name="web"} 1)",
+           R"(lbd_vip_unknown_reals{vip="192.0.2.1:80/tcp",name="web"} 1)",
+           R"(lbd_real_up{vip="192.0.2.1:80/tcp",real="10.0.0.1"} 1)",
+           R"(lbd_real_up{vip="192.0.2.1:80/tcp",real="10.0.0.2"} 1)",
+           R"(lbd_real_up{vip="192.0.2.1:80/tcp",real="10.0.0.3"} 0)",
+           R"(lbd_real_health_overridden{vip="192.0.2.1:80/tcp",real="10.0.0.1"} 0)",
+           R"(lbd_real_health_overridden{vip="192.0.2.1:80/tcp",real="10.0.0.2"} 1)",
+           R"(lbd_check_up{vip="192.0.2.1:80/tcp",real="10.0.0.1",check="http",port="80"} 1)",
+           R"(lbd_check_up{vip="192.0.2.1:80/tcp",real="10.0.0.1",check="http-2",port="80"} 0)",
+           R"(lbd_check_up{vip="192.0.2.1:80/tcp",real="10.0.0.2",check="http",port="80"} 0)",
+           R"(lbd_check_blind{vip="192.0.2.1:80/tcp",real="10.0.0.2",check="http",port="80"} 0)",
+           R"(lbd_check_blind{vip="192.0.2.1:80/tcp",real="10.0.0.3",check="http",port="80"} 1)",
+           R"(lbd_health_transitions_total 4)",
+           R"(lbd_probes_started_total 12)",
+           R"(lbd_probe_results_total{result="ok"} 6)",
+           R"(lbd_probe_results_total{result="no_decap"} 5)",
+           R"(lbd_probe_results_total{result="timeout"} 0)",
+           R"(lbd_probes_frozen_total 2)",
+           R"(lbd_probes_delayed_total 3)",
+           R"(lbd_probe_stray_frames_total{reason="malformed"} 7)",
+           R"(lbd_probe_stray_frames_total{reason="rejected"} 8)",
+           R"(lbd_probe_stray_frames_total{reason="late"} 9)",
+           R"(lbd_probe_resets_total 10)",
+           R"(lbd_probes_in_flight 11)",
+           R"(lbd_probe_duration_seconds_count 2)",
+           R"(lbd_probe_duration_seconds_sum 8.5)",
+           R"(lbd_probe_duration_seconds_bucket{le="0.25"} 0)",
+           R"(lbd_probe_duration_seconds_bucket{le="1"} 1)",
+           R"(lbd_probe_duration_seconds_bucket{le="5"} 1)",
+           R"(lbd_probe_duration_seconds_bucket{le="+Inf"} 2)",
+           R"(lbd_probe_socket_queues{interface="eth0",mode="copy"} 4)",
+           R"(lbd_probe_socket_queues{interface="eth1",mode="zero_copy"} 2)",
+           R"(lbd_probe_socket_problem{interface="eth0"} 0)",
+           R"(lbd_probe_socket_problem{interface="eth1"} 1)",
+           R"(lbd_probe_socket_tested{interface="eth1"} 0)",
+           R"(lbd_probe_socket_dropped_frames_total{interface="eth0",reason="rx_other"} 1)",
+           R"(lbd_probe_socket_dropped_frames_total{interface="eth0",reason="rx_ring_full"} 2)",
+           R"(lbd_probe_socket_dropped_frames_total{interface="eth0",reason="fill_ring_empty"} 3)",
+       }) {
+    EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
+  }
+  EXPECT_THAT(text, Not(HasSubstr(R"(lbd_check_up{vip="192.0.2.1:80/tcp",real="10.0.0.3")")))
+      << "nothing is known of it yet";
+  ASSERT_FALSE(checker_->scopes.empty());
+  EXPECT_EQ(checker_->scopes.back().detail, health::Detail::kStates) << "what a scrape may cost";
+}
+
+TEST_F(MetricsTest, ThatNothingIsProbedIsExportedToo) {
+  Apply({"10.0.0.1"});
+  EXPECT_THAT(Text(), HasSubstr("lbd_probing{mode=\"af_xdp\"} 0\n")) << "no VIP has checks";
+  EXPECT_THAT(Text(), HasSubstr("lbd_real_up{vip=\"192.0.2.1:80/tcp\",real=\"10.0.0.1\"} 1\n"));
+  model::ReplaceConfig change;
+  change.config.vips.push_back(model::VipOf("192.0.2.1:80/tcp", {"10.0.0.1"}));
+  change.config.vips[0].checks = {{.kind = model::TcpCheck()}};
+  ASSERT_TRUE(controller_->Apply(change).ok());
+  checker_->report.sockets = {{.interface = "eth0", .problem = "no AF_XDP"}};
+  EXPECT_THAT(Text(), HasSubstr("lbd_probing{mode=\"af_xdp\"} 0\n")) << "the host cannot";
+  change.config.probes.mode = model::HealthMode::kNone;
+  ASSERT_TRUE(controller_->Apply(change).ok());
+  EXPECT_THAT(Text(), HasSubstr("lbd_probing{mode=\"none\"} 0\n"));
 }
 
 TEST_F(MetricsTest, ReadyWhenSomethingIsForwardedBy) {

@@ -130,8 +130,11 @@ class EngineTest : public ::testing::Test {
   void Refuse(const Probe& syn) {
     Reply(syn, {.ack = syn.segment.header.seq + 1, .flags = kRst | kAck});
   }
-  CheckReport Row() { return engine_.MakeReport(now_).checks.at(0); }
-  Counters counters() { return engine_.MakeReport(now_).counters; }
+  Report Look(Detail detail = Detail::kHistory) {
+    return engine_.MakeReport({.detail = detail}, now_);
+  }
+  CheckReport Row() { return Look().checks.at(0); }
+  Counters counters() { return Look().counters; }
 
   Time now_{seconds(1000)};
   FakeWire wire_;
@@ -484,10 +487,10 @@ TEST_F(EngineTest, WhenAllPortsAreUnderWayProbesWait) {
   engine_.SetPlan(plan_, now_);
   engine_.SetNetwork(network_, now_);
   Pass(milliseconds(40));
-  EXPECT_EQ(engine_.MakeReport(now_).in_flight, 2u);
+  EXPECT_EQ(Look().in_flight, 2u);
   EXPECT_GT(counters().delayed, 0u);
   Pass(seconds(2));
-  for (const CheckReport& row : engine_.MakeReport(now_).checks) {
+  for (const CheckReport& row : Look().checks) {
     EXPECT_TRUE(row.last_at) << row.real.ToString() << " was starved";
   }
 }
@@ -529,8 +532,34 @@ TEST_F(EngineTest, AChangeOfThePlanKeepsStates) {
   EXPECT_THAT(told_, SizeIs(1));
   plan_.vips.clear();
   engine_.SetPlan(plan_, now_);
-  EXPECT_THAT(engine_.MakeReport(now_).checks, IsEmpty());
+  EXPECT_THAT(Look().checks, IsEmpty());
   Pass(seconds(3));
+}
+
+TEST_F(EngineTest, AReportSaysAsMuchAsItIsAskedFor) {
+  Plan1(model::TcpCheck());
+  PlannedVip other = plan_.vips[0];
+  other.key = *model::VipKey::Parse("192.0.2.81:80/tcp");
+  plan_.vips.push_back(other);
+  engine_.SetPlan(plan_, now_);
+  engine_.SetNetwork(network_, now_);
+  while (told_.size() < 2) Refuse(NextSyn());
+  EXPECT_THAT(Look(Detail::kTotals).checks, IsEmpty());
+  EXPECT_EQ(Look(Detail::kTotals).counters.transitions, 2u);
+  EXPECT_EQ(Look(Detail::kTotals).source_v4, kSource4);
+  const Report states = Look(Detail::kStates);
+  ASSERT_THAT(states.checks, SizeIs(2));
+  EXPECT_EQ(states.checks[0].state, State::kDown);
+  EXPECT_FALSE(states.checks[0].last_at);
+  const Report checks = Look(Detail::kChecks);
+  EXPECT_EQ(checks.checks.at(0).last.reason, "connection refused");
+  EXPECT_THAT(checks.checks.at(0).history, IsEmpty());
+  EXPECT_THAT(Look(Detail::kHistory).checks.at(0).history, SizeIs(1));
+  for (const PlannedVip& vip : plan_.vips) {
+    const Report one = engine_.MakeReport({.detail = Detail::kStates, .vip = vip.key}, now_);
+    ASSERT_THAT(one.checks, SizeIs(1));
+    EXPECT_EQ(one.checks[0].vip, vip.key);
+  }
 }
 
 TEST_F(EngineTest, ARealIsUpWhileAllItsChecksAre) {
@@ -618,10 +647,10 @@ TEST_F(EngineTest, AnEchoOfTheRealIsSharedByItsVips) {
   EXPECT_EQ(told_[1].vip, other);
   plan_.vips.pop_back();
   engine_.SetPlan(plan_, now_);
-  EXPECT_THAT(engine_.MakeReport(now_).checks, SizeIs(1));
+  EXPECT_THAT(Look().checks, SizeIs(1));
   plan_.vips.clear();
   engine_.SetPlan(plan_, now_);
-  EXPECT_THAT(engine_.MakeReport(now_).checks, IsEmpty());
+  EXPECT_THAT(Look().checks, IsEmpty());
 }
 
 TEST_F(EngineTest, TheDataPlanesOuterSourceCanBeUsed) {
