@@ -22,12 +22,10 @@ function(lb_bpf_object name source)
     DEPFILE ${object}.d
     COMMENT "BPF object ${name}.bpf.o"
     VERBATIM)
-  # Renamed when complete, so that a failed run leaves no skeleton that looks new.
   add_custom_command(
     OUTPUT ${skeleton}
-    COMMAND ${LB_BPFTOOL} gen skeleton ${object} name ${name}_bpf > ${skeleton}.tmp
-    COMMAND ${CMAKE_COMMAND} -E rename ${skeleton}.tmp ${skeleton}
-    DEPENDS ${object}
+    COMMAND ${PROJECT_SOURCE_DIR}/bpf/make_skeleton ${LB_BPFTOOL} ${object} ${name}_bpf ${skeleton}
+    DEPENDS ${object} ${PROJECT_SOURCE_DIR}/bpf/make_skeleton
     COMMENT "BPF skeleton ${name}.skel.h"
     VERBATIM)
 

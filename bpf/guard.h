@@ -29,6 +29,15 @@ static __always_inline enum lb_verdict guard_refuse(__u32 index, enum lb_verdict
 	return verdict;
 }
 
+static __always_inline struct lb_source_key guard_key(__u32 policy, __u64 high, __u64 low)
+{
+	return (struct lb_source_key){
+		.prefix_length = LB_SOURCE_KEY_BITS,
+		.policy = policy,
+		.address = {high, high >> 32, low, low >> 32},
+	};
+}
+
 /*
  * Each step is a global function, which the verifier checks once, of words and not of pointers to
  * the stack, as stacks of callers add up. It returns a verdict.
@@ -37,11 +46,7 @@ __noinline int guard_lists(__u32 index, __u64 high, __u64 low)
 {
 	const struct lb_policy *policies = lb_table(lb_policies);
 	__u32 flags = policies[index & lb_config.policy_mask].flags;
-	struct lb_source_key key = {
-		.prefix_length = LB_SOURCE_KEY_BITS,
-		.policy = index,
-		.address = {high, high >> 32, low, low >> 32},
-	};
+	struct lb_source_key key = guard_key(index, high, low);
 	const __u32 *list;
 
 	if (!(flags & LB_POLICY_LISTS))
@@ -87,11 +92,7 @@ static __always_inline __u64 guard_source_hash(const struct lb_vip *vip, const s
 /* The entry of lb_wide_vips with the reals for a source, or -1. */
 __noinline int guard_route_entry(__u32 index, __u64 high, __u64 low)
 {
-	struct lb_source_key key = {
-		.prefix_length = LB_SOURCE_KEY_BITS,
-		.policy = index,
-		.address = {high, high >> 32, low, low >> 32},
-	};
+	struct lb_source_key key = guard_key(index, high, low);
 	const __u32 *entry = bpf_map_lookup_elem(&lb_sources, &key);
 
 	return entry ? *entry & 0x7fffffff : -1;

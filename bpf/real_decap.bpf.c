@@ -6,20 +6,9 @@
  * other services this way.
  */
 #include "csum.h"
+#include "decap_addresses.h"
 #include "helpers.h"
 #include "lb/decap_abi.h"
-
-struct address {
-	__u32 word[4];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, LB_DECAP_ADDRESSES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct address);
-	__type(value, __u32);
-} lb_decap_ip SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -57,13 +46,6 @@ struct tunnel {
 	__u8 protocol; /* of the payload: IPIP or IPV6 */
 	__u8 ecn;
 };
-
-static __always_inline int address_has(const struct address *address, __u32 flag)
-{
-	__u32 *flags = bpf_map_lookup_elem(&lb_decap_ip, address);
-
-	return flags && *flags & flag;
-}
 
 static __always_inline int address_has_v4(__be32 v4, __u32 flag)
 {

@@ -7,8 +7,8 @@
  * A listener is asked to write when it starts to listen. Where it did so earlier, its connections
  * write the id into their first segments.
  */
+#include "decap_addresses.h"
 #include "helpers.h"
-#include "lb/decap_abi.h"
 #include "lb/server_id_abi.h"
 
 #define LB_TCP_SERVER_ID 0xb7
@@ -18,19 +18,6 @@
 #define TCP_SYN_ACK (TCP_SYN | TCP_ACK)
 
 const volatile struct lb_server_id_config config = {};
-
-struct address {
-	__u32 word[4];
-};
-
-/* The addresses of real_decap.bpf.c, of which the VIPs matter here. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, LB_DECAP_ADDRESSES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct address);
-	__type(value, __u32);
-} lb_decap_ip SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -77,7 +64,6 @@ static __always_inline void call_for(struct bpf_sock_ops *ops, __u32 flags, int 
 static __always_inline int is_to_vip(struct bpf_sock_ops *ops)
 {
 	struct address address = {.word = {0, 0, bpf_htonl(0xffff), ops->local_ip4}};
-	__u32 *flags;
 
 	if (ops->family != AF_INET) {
 		address.word[0] = ops->local_ip6[0];
@@ -85,8 +71,7 @@ static __always_inline int is_to_vip(struct bpf_sock_ops *ops)
 		address.word[2] = ops->local_ip6[2];
 		address.word[3] = ops->local_ip6[3];
 	}
-	flags = bpf_map_lookup_elem(&lb_decap_ip, &address);
-	return flags && *flags & LB_DECAP_VIP;
+	return address_has(&address, LB_DECAP_VIP);
 }
 
 /* The server id in the segment that has come; 0: none. */
