@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "lbd/control/probe_doctor.h"
 #include "lbd/dataplane/doctor.h"
 
 namespace lb::control {
@@ -18,7 +19,7 @@ void Append(std::vector<Finding>& to, std::vector<Finding> findings) {
   std::ranges::move(findings, std::back_inserter(to));
 }
 
-void ExamineConfig(const Snapshot& snapshot, std::vector<Finding>& out) {
+void ExamineConfig(const Snapshot& snapshot, const HealthBook& book, std::vector<Finding>& out) {
   const model::Config& config = snapshot.config;
   if (config.vips.empty()) {
     out.push_back(
@@ -42,8 +43,12 @@ void ExamineConfig(const Snapshot& snapshot, std::vector<Finding>& out) {
       continue;
     }
     const std::string key = service.vip.key.ToString();
-    out.push_back({"vip", Level::kFail, key + " has no usable real: its packets are dropped",
-                   fmt::format("lbctl vip show {}; lbctl real activate or add", key)});
+    const size_t sick = book.Sick(service.vip).size();
+    out.push_back({"vip", Level::kFail,
+                   fmt::format("{} has no usable real: its packets are dropped{}", key,
+                               sick == 0 ? "" : fmt::format("; {} are not up", sick)),
+                   sick == 0 ? fmt::format("lbctl vip show {}; lbctl real activate or add", key)
+                             : "lbctl health " + key});
   }
   if (serving > 0)
     out.push_back({"vip", Level::kOk, fmt::format("{} have usable reals", serving), ""});
@@ -87,7 +92,12 @@ std::vector<Finding> Examine(Controller& controller) {
   std::vector<Finding> out = ExamineHost(host);
   ExamineInterfaces(*snapshot, report, host, out);
   Append(out, dataplane::ExamineNextHops(report.next_hops, Overheads(*snapshot)));
-  ExamineConfig(*snapshot, out);
+  const HealthReport health = controller.Health({.detail = health::Detail::kTotals});
+  const model::ProbeSettings& probes = snapshot->config.probes;
+  Append(out, ExamineProbes(snapshot->config, health,
+                            health::FindPortClash(probes.first_port, probes.last_port)));
+  ExamineConfig(*snapshot, health.book, out);
+  Append(out, ExamineHealth(snapshot->config, health.book));
   return out;
 }
 

@@ -223,12 +223,13 @@ std::vector<Finding> ExamineInterface(const InterfaceFacts& interface, const Hos
   ExamineDriver(interface, host, wanted, out);
   ExamineOffloads(interface, out);
   ExamineQueues(interface, host, out);
-  // VIP packets never get as far as this filter; those of the host itself do.
+  // VIP packets and answers to probes never get as far as this filter, because XDP comes before it;
+  // those of the host itself do.
   if (interface.rp_filter == 1 && interfaces > 1) {
     out.Warn(
         "rp_filter",
         "strict: what comes in here and would go out by another interface is lost to the host, "
-        "such as its BGP sessions; VIPs do not mind",
+        "such as its BGP sessions; VIPs and probes do not mind: XDP takes their packets before",
         fmt::format("sysctl -w net.ipv4.conf.{}.rp_filter=2", info.name));
   } else {
     out.Ok("rp_filter", interface.rp_filter == 1   ? "strict, with one interface"

@@ -21,12 +21,12 @@ std::string ReadFile(const char* path) {
 
 }  // namespace
 
-Status CheckPorts(uint16_t first, uint16_t last, std::string_view ephemeral,
-                  std::string_view reserved) {
+std::optional<PortClash> FindPortClash(uint16_t first, uint16_t last, std::string_view ephemeral,
+                                       std::string_view reserved) {
   std::istringstream range{std::string(ephemeral)};
   uint32_t low = 0;
   uint32_t high = 0;
-  if (!(range >> low >> high)) return OkStatus();
+  if (!(range >> low >> high)) return std::nullopt;
   std::bitset<65536> taken;
   for (uint32_t port = std::max<uint32_t>(low, first); port <= std::min<uint32_t>(high, last);
        ++port) {
@@ -41,18 +41,18 @@ Status CheckPorts(uint16_t first, uint16_t last, std::string_view ephemeral,
     if (numbers.get() == '-') numbers >> end;
     for (uint32_t port = begin; port <= std::min(end, 65535u); ++port) taken.reset(port);
   }
-  if (taken.none()) return OkStatus();
-  return FailedPrecondition(
-      fmt::format("probes.ports: the host itself takes source ports {}-{} "
-                  "(net.ipv4.ip_local_port_range), which "
-                  "overlap {}-{}; choose others, or reserve these: sysctl -w "
-                  "net.ipv4.ip_local_reserved_ports={}-{}",
-                  low, high, first, last, first, last));
+  if (taken.none()) return std::nullopt;
+  return PortClash{
+      .problem = fmt::format("the host itself takes source ports {}-{} "
+                             "(net.ipv4.ip_local_port_range), which overlap {}-{} of probes.ports",
+                             low, high, first, last),
+      .fix = fmt::format("sysctl -w net.ipv4.ip_local_reserved_ports={}{}{}-{}", reserved,
+                         reserved.empty() ? "" : ",", first, last)};
 }
 
-Status CheckPorts(uint16_t first, uint16_t last) {
-  return CheckPorts(first, last, ReadFile("/proc/sys/net/ipv4/ip_local_port_range"),
-                    ReadFile("/proc/sys/net/ipv4/ip_local_reserved_ports"));
+std::optional<PortClash> FindPortClash(uint16_t first, uint16_t last) {
+  return FindPortClash(first, last, ReadFile("/proc/sys/net/ipv4/ip_local_port_range"),
+                       ReadFile("/proc/sys/net/ipv4/ip_local_reserved_ports"));
 }
 
 }  // namespace lb::health

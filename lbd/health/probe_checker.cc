@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lbd/health/probe_checker.h"
 
+#include <fmt/format.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <sys/random.h>
@@ -36,7 +37,10 @@ Status ProbeChecker::Supports(const Plan& plan) const {
       LB_RETURN_IF_ERROR(Annotate(CheckFiles(check.kind), vip.key.ToString()));
     }
   }
-  return CheckPorts(plan.settings.first_port, plan.settings.last_port);
+  if (const auto clash = FindPortClash(plan.settings.first_port, plan.settings.last_port)) {
+    return FailedPrecondition(fmt::format("{}; choose others, or: {}", clash->problem, clash->fix));
+  }
+  return OkStatus();
 }
 
 void ProbeChecker::SetPlan(Plan plan) {
@@ -56,7 +60,7 @@ void ProbeChecker::SetPlan(Plan plan) {
     }
     engine_->SetPlan(plan_, now);
     engine_->SetNetwork(network_, now);
-    Bring(now);
+    Bring();
     WatchSockets();
   });
 }
@@ -67,7 +71,7 @@ void ProbeChecker::SetNetwork(Network network) {
     network_ = network;
     if (engine_ == nullptr) return;
     engine_->SetNetwork(network_, now);
-    Bring(now);
+    Bring();
   });
 }
 
@@ -116,20 +120,20 @@ void ProbeChecker::Round(Time now) {
   wire_.Flush();
   if (now < look_at_) return;
   look_at_ = now + kLook;
-  if (!open_.empty() && !wire_.Intact()) OpenSockets(open_, now);
+  if (!open_.empty() && !wire_.Intact()) OpenSockets(open_);
 }
 
-void ProbeChecker::Bring(Time now) {
+void ProbeChecker::Bring() {
   std::vector<XskWire::Interface> wanted;
   for (const dataplane::Attachment& attachment : network_.attachments) {
     const int index = static_cast<int>(if_nametoindex(attachment.interface.c_str()));
     if (index != 0 && attachment.program_id != 0) wanted.push_back({attachment.interface, index});
   }
-  if (wanted != open_ || plan_.settings.zero_copy != open_zero_copy_) OpenSockets(wanted, now);
+  if (wanted != open_ || plan_.settings.zero_copy != open_zero_copy_) OpenSockets(wanted);
   SetOrigin();
 }
 
-void ProbeChecker::OpenSockets(const std::vector<XskWire::Interface>& interfaces, Time /*now*/) {
+void ProbeChecker::OpenSockets(std::vector<XskWire::Interface> interfaces) {
   CloseSockets();
   // The index may have changed meanwhile.
   std::vector<XskWire::Interface> there = interfaces;
@@ -138,7 +142,7 @@ void ProbeChecker::OpenSockets(const std::vector<XskWire::Interface>& interfaces
   }
   std::erase_if(there, [](const XskWire::Interface& interface) { return interface.index == 0; });
   wire_.Open(there, plan_.settings.zero_copy);
-  open_ = interfaces;
+  open_ = std::move(interfaces);
   open_zero_copy_ = plan_.settings.zero_copy;
   WatchSockets();
   SetOrigin();

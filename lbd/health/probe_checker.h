@@ -37,8 +37,9 @@ class ProbeChecker final : public Checker {
   void Round(Time now);
   bool ticks() const { return engine_ != nullptr && engine_->rate() > kEventRate; }
   // Opens the sockets anew where plan or network ask for it.
-  void Bring(Time now);
-  void OpenSockets(const std::vector<XskWire::Interface>& interfaces, Time now);
+  void Bring();
+  // By value: it may be what is open now.
+  void OpenSockets(std::vector<XskWire::Interface> interfaces);
   void CloseSockets();
   // In ticks nobody waits for sockets.
   void WatchSockets();

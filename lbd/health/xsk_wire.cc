@@ -62,7 +62,9 @@ Status SocketStatus(int error, const std::string& what) {
       return FailedPrecondition(what +
                                 ": the driver has no zero-copy; write probes.zero_copy: false");
     case EBUSY:
-      return Unavailable(what + ": another program has an AF_XDP socket there");
+      return Unavailable(what +
+                         ": another program has an AF_XDP socket there; end it (ss --xdp -p names "
+                         "it where the kernel has xsk_diag)");
     default:
       return ErrnoStatus(error, what);
   }

@@ -5,10 +5,11 @@ import json
 import sys
 import time
 
-from actors import VIP4, VIP6, agent_pins, binary, lbctl, start_agent, start_lbd
-from harness import expect, new_lab, scenario, with_both_vips
-from lab import wait_until
+from actors import VIP4, VIP6, agent_pins, binary, config, lbctl, start_agent, start_lbd, vip
+from harness import expect, expect_served, new_lab, scenario, serving_lab, with_both_vips
+from lab import ROOT, wait_until
 from pki import authority, certificate
+from scenarios.health import apply, checks_of, health, http_check, wait_state
 
 
 def findings(lab):
@@ -72,6 +73,87 @@ def doctor():
         lab.lbd.stop()
         done = lbctl(lab, "doctor", check=False)
         expect(done.returncode == 1 and "cannot reach lbd" in done.stdout, done)
+        return {"faults": found + 1}
+
+
+def _checked(lab, interfaces=("eth0",), **settings):
+    """IPv4 reals only: all of them are reached whatever becomes of IPv6."""
+    reals = [real.ip4 for real in lab.reals]
+    return config(vip(VIP4, reals, checks=[http_check()]), vip(VIP6, reals, checks=[http_check()]),
+                  interfaces=interfaces, **settings)
+
+
+@scenario
+def doctor_of_probes():
+    """lbctl doctor names each fault that keeps probes from working, with the command that mends it."""
+    with serving_lab(_checked) as lab:
+        lb = lab.lb
+        wait_state(lab, "up")
+        before, code = findings(lab)
+        expect(code == 0 and all(level == "warn" for level, _ in before.values()), before)
+        found = 0
+
+        def expect_found(check, level, fix):
+            """The fault is found, and nothing else; returns what mends it."""
+            nonlocal found
+            wait_until(lambda: check in findings(lab)[0], 10, f"{check} is found")
+            expect_finding(lab, before, check, level, fix)
+            found += 1
+            return findings(lab)[0][check][1]
+
+        def expect_mended(check):
+            wait_until(lambda: findings(lab)[0] == before, 10, f"{check} is mended")
+            wait_until(lambda: not any(row["blind"] for row in checks_of(lab)), 10, "all checks see")
+
+        lb.ip([f"addr del {lb.ip6}/64 dev eth0"])
+        fix = expect_found("probes: source", "fail", "ip addr add ADDRESS/64 dev eth0")
+        expect(all(row["state"] == "up" for row in checks_of(lab)), "no real goes down by that")
+        lb.run(fix.partition(",")[0].replace("ADDRESS", lb.ip6).split())
+        expect_mended("probes: source")
+
+        # Some ports are reserved for something else already.
+        lb.run(["sysctl", "-qw", "net.ipv4.ip_local_reserved_ports=5000-5010"])
+        lb.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=32768 62000"])
+        fix = expect_found("probes: ports", "fail", "ip_local_reserved_ports=5000-5010,61000-65535")
+        lb.run(fix.split())
+        expect_mended("probes: ports")
+
+        apply(lab, _checked(lab, health="none"))
+        expect_found("probes", "warn", "config apply")
+        holder = lb.start("holder", [ROOT / "tests/e2e/tools/hold_queue.py", "eth0", "0"])
+        wait_until(lambda: "holding" in holder.output() or holder.require_alive(), 10, "it holds")
+        apply(lab, _checked(lab))
+        expect_found("eth0: probes", "fail", "ss --xdp -p")
+        expect(all(row["state"] == "up" for row in checks_of(lab)), "no real goes down by that")
+        holder.stop(9)
+        expect_mended("eth0: probes")
+
+        # A second interface, by which the client and the VIP itself would be reached.
+        lb.ip(["link add eth1 type veth peer name peer1", "link set eth1 up", "link set peer1 up"])
+        apply(lab, _checked(lab, interfaces=("eth0", "eth1")))
+        wait_state(lab, "up")
+        before = findings(lab)[0]
+        lb.run(["sysctl", "-qw", "net.ipv4.conf.eth0.rp_filter=1"])
+        fix = expect_found("eth0: rp_filter", "warn", "sysctl -w net.ipv4.conf.eth0.rp_filter=2")
+        lb.ip([f"route add {lab.client.ip4}/32 dev eth1", f"route add {VIP4}/32 dev eth1"])
+        ping = ["ping", "-c", "1", "-W", "1", lb.ip4]
+        expect(lab.client.run(ping, check=False).returncode != 0, "the filter drops what is the host's")
+        expect_served(lab, VIP4)
+        made = health(lab)["probes"]["succeeded"]
+        wait_until(lambda: int(health(lab)["probes"]["succeeded"]) > int(made) + 20, 10,
+                   "probes of VIP4 and VIP6 go on")
+        expect(all(row["state"] == "up" and not row["last_reason"] for row in checks_of(lab)),
+               f"answers come past the filter: {checks_of(lab)}")
+        lb.run(fix.split())
+        lb.ip([f"route del {lab.client.ip4}/32 dev eth1"])
+        expect(lab.client.run(ping, check=False).returncode == 0, "the remedy lets them in")
+        expect_mended("eth0: rp_filter")
+
+        for nginx in lab.nginx.values():
+            nginx.stop(9)
+        wait_state(lab, "down")
+        now, code = findings(lab)
+        expect(code == 1 and now["vip"][1].startswith("lbctl health ") and "health" in now, now)
         return {"faults": found + 1}
 
 

@@ -10,16 +10,21 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(PortRangeTest, MustNotBeTheHostsOwn) {
-  EXPECT_TRUE(CheckPorts(61000, 65535, "32768\t60999", "").ok());
-  const Status overlap = CheckPorts(60000, 65535, "32768\t60999", "");
-  EXPECT_THAT(std::string(overlap.message()), HasSubstr("source ports 32768-60999"));
-  EXPECT_FALSE(CheckPorts(61000, 65535, "1024\t65535", "").ok());
+  EXPECT_FALSE(FindPortClash(61000, 65535, "32768\t60999", ""));
+  const auto clash = FindPortClash(60000, 65535, "32768\t60999", "");
+  ASSERT_TRUE(clash);
+  EXPECT_THAT(clash->problem, HasSubstr("source ports 32768-60999"));
+  EXPECT_EQ(clash->fix, "sysctl -w net.ipv4.ip_local_reserved_ports=60000-65535");
+  EXPECT_TRUE(FindPortClash(61000, 65535, "1024\t65535", ""));
 }
 
 TEST(PortRangeTest, UnlessTheseAreReserved) {
-  EXPECT_TRUE(CheckPorts(60000, 65535, "32768\t60999", "60000-65535").ok());
-  EXPECT_TRUE(CheckPorts(60998, 61100, "32768\t60999", "53,60998,60999").ok());
-  EXPECT_FALSE(CheckPorts(60997, 61100, "32768\t60999", "53,60998,60999").ok());
+  EXPECT_FALSE(FindPortClash(60000, 65535, "32768\t60999", "60000-65535"));
+  EXPECT_FALSE(FindPortClash(60998, 61100, "32768\t60999", "53,60998,60999"));
+  const auto clash = FindPortClash(60997, 61100, "32768\t60999", "53,60998,60999");
+  ASSERT_TRUE(clash);
+  EXPECT_EQ(clash->fix, "sysctl -w net.ipv4.ip_local_reserved_ports=53,60998,60999,60997-61100")
+      << "what is reserved stays so";
 }
 
 }  // namespace

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "lbd/control/controller.h"
+#include "lbd/dataplane/finding.h"
+#include "lbd/health/port_range.h"
+
+namespace lb::control {
+
+// Whether reals are probed as `config` wants it. `report` says at least Detail::kTotals.
+std::vector<dataplane::Finding> ExamineProbes(const model::Config& config,
+                                              const HealthReport& report,
+                                              const std::optional<health::PortClash>& clash);
+
+// What health makes of the VIPs.
+std::vector<dataplane::Finding> ExamineHealth(const model::Config& config, const HealthBook& book);
+
+}  // namespace lb::control
