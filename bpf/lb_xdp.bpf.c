@@ -28,14 +28,14 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 
 	if (!vip)
 		return LB_NOT_VIP;
-	trace_vip(vip);
+	trace_vip(p, vip);
 	verdict = p->about ? LB_CONTINUE : guard(vip, p);
 	if (verdict != LB_CONTINUE)
 		return verdict;
 	group = guard_route(vip, p);
 	if (group) {
 		vip = group;
-		trace_vip(vip);
+		trace_vip(p, vip);
 	}
 	hash = unlikely(p->fragment && vip->options & LB_VIP_FRAGMENTS_BY_ADDRESS)
 		       ? ring_hash_fields(vip->hash_k0, vip->hash_k1, p->source, 0, p->v6)
@@ -43,7 +43,7 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 	index = ring_real(vip, hash, p, named_real(vip, p));
 	if (!index)
 		return LB_NO_REAL;
-	trace_real(index);
+	trace_real(p, index);
 	verdict = encap(p, &reals[index & lb_config.real_mask], lb_outer_hash(hash));
 	if (verdict == LB_FORWARD)
 		stats_count_forward(p, index);
@@ -63,7 +63,7 @@ static __always_inline enum lb_verdict forward_plain(struct packet *p)
  * Plain TCP and UDP packets. Each family has a copy of all that follows, in which p->v6 is a
  * constant: 10 ns less.
  */
-static TRACE_INLINE enum lb_verdict decide_fast(struct packet *p)
+static __always_inline enum lb_verdict decide_fast(struct packet *p)
 {
 	struct ethhdr *eth = packet_at(p, 0);
 
@@ -144,9 +144,9 @@ static __always_inline int action_of(enum lb_verdict verdict)
 }
 
 /* What is for no VIP: an answer to a health probe, or the host's. */
-static __noinline enum lb_verdict decide_probe(struct xdp_md *ctx)
+static __noinline enum lb_verdict decide_probe(struct xdp_md *ctx, int traced)
 {
-	struct packet p = {.ctx = ctx};
+	struct packet p = {.ctx = ctx, TRACED(traced)};
 	enum lb_verdict verdict = LB_NOT_VIP;
 	__be16 type = parse_ethernet(&p);
 
@@ -159,9 +159,9 @@ static __noinline enum lb_verdict decide_probe(struct xdp_md *ctx)
 
 /* A function of its own, so that the fast path keeps its packet in registers. Returns the verdict,
  * and in the upper half where the packet leaves. */
-static __noinline __u64 decide_slow(struct xdp_md *ctx)
+static __noinline __u64 decide_slow(struct xdp_md *ctx, int traced)
 {
-	struct packet p = {.ctx = ctx, .outer_ttl = LB_TTL};
+	struct packet p = {.ctx = ctx, .outer_ttl = LB_TTL, TRACED(traced)};
 	enum lb_verdict verdict;
 
 	trace_begin(&p);
@@ -170,34 +170,79 @@ static __noinline __u64 decide_slow(struct xdp_md *ctx)
 	return verdict | (__u64)p.out_ifindex << 32;
 }
 
-SEC("xdp")
-int lb_xdp(struct xdp_md *ctx)
+static __always_inline int is_slow(enum lb_verdict verdict)
+{
+	return verdict == LB_SLOW || (verdict == LB_TOO_BIG && packet_stage(LB_STAGE_TOO_BIG));
+}
+
+static __always_inline enum lb_verdict decide(struct xdp_md *ctx, int traced, __u32 *out_ifindex)
 {
 	struct packet p = {.ctx = ctx,
 			   .l2_length = sizeof(struct ethhdr),
 			   .l3_offset = sizeof(struct ethhdr),
-			   .outer_ttl = LB_TTL};
+			   .outer_ttl = LB_TTL,
+			   TRACED(traced)};
 	enum lb_verdict verdict;
 
 	trace_begin(&p);
 	verdict = decide_fast(&p);
-	if (unlikely(verdict == LB_SLOW ||
-		     (verdict == LB_TOO_BIG && packet_stage(LB_STAGE_TOO_BIG)))) {
-		__u64 decision = decide_slow(ctx);
+	if (!is_slow(verdict))
+		trace_decided(&p, verdict, action_of(verdict));
+	*out_ifindex = p.out_ifindex;
+	return verdict;
+}
+
+#ifdef LB_TRACE
+/* Two of them, so that packets that are not looked at pay nothing for those that are. */
+static __noinline __u64 decide_traced(struct xdp_md *ctx)
+{
+	__u32 out_ifindex;
+	__u64 verdict = decide(ctx, 1, &out_ifindex);
+
+	return verdict | (__u64)out_ifindex << 32;
+}
+
+static __noinline __u64 decide_untraced(struct xdp_md *ctx)
+{
+	__u32 out_ifindex;
+	__u64 verdict = decide(ctx, 0, &out_ifindex);
+
+	return verdict | (__u64)out_ifindex << 32;
+}
+
+static __always_inline enum lb_verdict decide_either(struct xdp_md *ctx, int traced,
+						     __u32 *out_ifindex)
+{
+	__u64 decision = traced ? decide_traced(ctx) : decide_untraced(ctx);
+
+	*out_ifindex = decision >> 32;
+	return (__u32)decision;
+}
+#else
+#define decide_either decide
+#endif
+
+SEC("xdp")
+int lb_xdp(struct xdp_md *ctx)
+{
+	int traced = trace_looks();
+	__u32 out_ifindex;
+	enum lb_verdict verdict = decide_either(ctx, traced, &out_ifindex);
+
+	if (unlikely(is_slow(verdict))) {
+		__u64 decision = decide_slow(ctx, traced);
 
 		verdict = (__u32)decision;
-		p.out_ifindex = decision >> 32;
-	} else {
-		trace_decided(&p, verdict, action_of(verdict));
+		out_ifindex = decision >> 32;
 	}
 	if (likely(verdict == LB_FORWARD)) {
-		if (p.out_ifindex == ctx->ingress_ifindex)
+		if (out_ifindex == ctx->ingress_ifindex)
 			return XDP_TX;
-		return bpf_redirect_map(&lb_ports, p.out_ifindex, 0);
+		return bpf_redirect_map(&lb_ports, out_ifindex, 0);
 	}
 	/* Only here, so that packets to VIPs do not pay for it. */
 	if (verdict == LB_NOT_VIP && (lb_config.features & LB_FEATURE_PROBES))
-		verdict = decide_probe(ctx);
+		verdict = decide_probe(ctx, traced);
 	stats_count_verdict(verdict);
 	return action_of(verdict);
 }

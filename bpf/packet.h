@@ -45,6 +45,9 @@ struct packet {
 	__u8 about;	/* an ICMP error about the flow that it has the addresses and ports of */
 	__u32 fragment_id;
 	__u32 mtu; /* where it is too big: what would have fit */
+#ifdef LB_TRACE
+	__u32 traced; /* what is decided about it is noted: trace.h */
+#endif
 };
 
 #define PACKET_FIRST_FRAGMENT 1

@@ -139,7 +139,7 @@ static __always_inline __u32 ring_real(const struct lb_vip *vip, __u64 hash, con
 	__u32 word = *(volatile const __u16 *)&ring[index];
 	__u32 real = word & LB_RING_REAL_MASK;
 
-	trace_slot(hash, index, word);
+	trace_slot(p, hash, index, word);
 	if (unlikely(word & LB_RING_TRACK))
 		real = ring_tracked_real(*(volatile const __u64 *)&vip->flows, hash, index,
 					 real | named.number << 16,

@@ -14,8 +14,8 @@
 
 #ifdef LB_TRACE
 
-/* Stages need more stack here, which two of them in one function would exhaust. */
-#define TRACE_INLINE __noinline
+/* In the initialiser of a packet: whether it is noted. */
+#define TRACED(on) .traced = (on)
 
 #define BPF_RB_NO_WAKEUP 1 /* user space comes by often enough: waking it costs the packet time */
 
@@ -35,12 +35,30 @@ static __always_inline struct lb_tracing *trace_state(void)
 	return &all[bpf_get_smp_processor_id() & lb_config.cpu_mask];
 }
 
+/* Whether the next packet is one of those that are looked at. */
+static __always_inline int trace_looks(void)
+{
+	const struct lb_filter *f = lb_table(lb_filter);
+	struct lb_tracing *state = trace_state();
+
+	if (f->every <= 1)
+		return 1;
+	if (state->countdown) {
+		state->countdown--;
+		return 0;
+	}
+	state->countdown = f->every - 1;
+	return 1;
+}
+
 static __always_inline void trace_begin(const struct packet *p)
 {
 	struct lb_tracing *state = trace_state();
 	void *frame = packet_at(p, 0);
 	void *end = packet_end(p);
 
+	if (!p->traced)
+		return;
 	__builtin_memset(&state->sample.trace, 0, sizeof(state->sample.trace));
 	if (frame + sizeof(state->l2) <= end)
 		__builtin_memcpy(state->l2, frame, sizeof(state->l2));
@@ -48,26 +66,32 @@ static __always_inline void trace_begin(const struct packet *p)
 		__builtin_memcpy(state->l2, frame, sizeof(struct ethhdr));
 }
 
-static __always_inline void trace_vip(const struct lb_vip *vip)
+static __always_inline void trace_vip(const struct packet *p, const struct lb_vip *vip)
 {
 	/* By subtraction, for which the verifier wants numbers and not pointers. */
 	__u64 index = ((__u64)vip - (__u64)lb_table(lb_vips)) / sizeof(*vip);
 
+	if (!p->traced)
+		return;
 	if (index > lb_config.vip_mask)
 		index = (((__u64)vip - (__u64)lb_table(lb_wide_vips)) / sizeof(*vip)) |
 			LB_TRACE_WIDE;
 	trace_state()->sample.trace.vip = index + 1;
 }
 
-static __always_inline void trace_slot(__u64 hash, __u32 slot, __u32 word)
+static __always_inline void trace_slot(const struct packet *p, __u64 hash, __u32 slot, __u32 word)
 {
 	struct lb_trace *trace = &trace_state()->sample.trace;
 
+	if (!p->traced)
+		return;
 	trace->hash = hash;
 	trace->slot = slot + 1;
 	trace->word = word;
 }
 
+/* These two are called where the packet is not at hand: of one that is not traced nobody reads it.
+ */
 static __always_inline void trace_record(enum lb_flow_record record)
 {
 	trace_state()->sample.trace.record = record;
@@ -78,9 +102,10 @@ static __always_inline void trace_note(enum lb_note note)
 	trace_state()->sample.trace.note = note;
 }
 
-static __always_inline void trace_real(__u32 real)
+static __always_inline void trace_real(const struct packet *p, __u32 real)
 {
-	trace_state()->sample.trace.real = real;
+	if (p->traced)
+		trace_state()->sample.trace.real = real;
 }
 
 static __always_inline int trace_differs(const __u32 *address, const __u32 *wanted,
@@ -90,23 +115,23 @@ static __always_inline int trace_differs(const __u32 *address, const __u32 *want
 		  ((address[2] ^ wanted[2]) & mask[2]) | ((address[3] ^ wanted[3]) & mask[3]));
 }
 
-static __always_inline int trace_wants(const struct lb_filter *f, const struct lb_sample *s)
+static __always_inline int trace_wants(const struct lb_filter *f, const struct packet *p,
+				       enum lb_verdict verdict, __u32 real)
 {
 	static const __u32 whole[4] = {~0U, ~0U, ~0U, ~0U};
 	const struct lb_real *reals = lb_table(lb_reals);
-	__u32 real = s->trace.real, port = bpf_ntohs(s->ports >> 16);
+	__u32 port = bpf_ntohs(p->ports >> 16);
 
-	if (!(f->verdicts >> (s->verdict & 63) & 1) ||
-	    (f->protocol && f->protocol != s->protocol) || (f->by_ports && s->ports != f->ports) ||
-	    port < f->first_port || port > f->last_port)
+	if (!(f->verdicts >> (verdict & 63) & 1) || (f->protocol && f->protocol != p->protocol) ||
+	    (f->by_ports && p->ports != f->ports) || port < f->first_port || port > f->last_port)
 		return 0;
-	if (f->port_be && f->port_be != (__u16)s->ports && f->port_be != s->ports >> 16)
+	if (f->port_be && f->port_be != (__u16)p->ports && f->port_be != p->ports >> 16)
 		return 0;
-	if (trace_differs(s->source, f->source, f->source_mask) ||
-	    trace_differs(s->destination, f->destination, f->destination_mask))
+	if (trace_differs(p->source, f->source, f->source_mask) ||
+	    trace_differs(p->destination, f->destination, f->destination_mask))
 		return 0;
-	if (trace_differs(s->source, f->prefix, f->prefix_mask) &&
-	    trace_differs(s->destination, f->prefix, f->prefix_mask))
+	if (trace_differs(p->source, f->prefix, f->prefix_mask) &&
+	    trace_differs(p->destination, f->prefix, f->prefix_mask))
 		return 0;
 	return !f->by_real ||
 	       (real && !trace_differs(reals[real & lb_config.real_mask].address, f->real, whole));
@@ -130,7 +155,8 @@ static __always_inline int trace_within_rate(const struct lb_filter *f, struct l
 
 /*
  * The frame as it came. A forwarded one is put together from its Ethernet header of then and the IP
- * packet of now, which is the inner one where a tunnel ended here; encap l2 has taken a hop off.
+ * packet of now, which is the inner one where a tunnel ended here. Encap l2 has taken a hop off,
+ * which user space puts back.
  */
 static __always_inline __u32 trace_copy_frame(struct xdp_md *ctx, const struct lb_filter *f,
 					      struct lb_tracing *state)
@@ -165,7 +191,7 @@ static __noinline int trace_emit(struct xdp_md *ctx)
 	__u32 size;
 
 	s->time = bpf_ktime_get_ns();
-	if (!trace_wants(f, s) || !trace_within_rate(f, state, s->time))
+	if (!trace_within_rate(f, state, s->time))
 		return 0;
 	s->ifindex = ctx->ingress_ifindex;
 	s->cpu = bpf_get_smp_processor_id();
@@ -185,13 +211,8 @@ static __always_inline void trace_end(const struct packet *p, enum lb_verdict ve
 	struct lb_sample *s = &state->sample;
 	__u32 type_at = p->l2_length - sizeof(__be16);
 
-	if (f->every > 1) {
-		if (state->countdown) {
-			state->countdown--;
-			return;
-		}
-		state->countdown = f->every - 1;
-	}
+	if (!p->traced || !trace_wants(f, p, verdict, s->trace.real))
+		return;
 	__builtin_memcpy(s->source, p->source, sizeof(s->source));
 	__builtin_memcpy(s->destination, p->destination, sizeof(s->destination));
 	s->ports = p->ports;
@@ -219,12 +240,12 @@ static __always_inline void trace_decided(const struct packet *p, enum lb_verdic
 
 #else /* !LB_TRACE */
 
-#define TRACE_INLINE __always_inline
-
+#define TRACED(on) .quoted = 0 * (on) /* there is no such field, and nothing is unused */
+#define trace_looks() 0
 #define trace_begin(p) ((void)0)
-#define trace_vip(vip) ((void)0)
-#define trace_slot(hash, slot, word) ((void)0)
-#define trace_real(real) ((void)0)
+#define trace_vip(p, vip) ((void)0)
+#define trace_slot(p, hash, slot, word) ((void)0)
+#define trace_real(p, real) ((void)0)
 #define trace_record(record) ((void)0)
 #define trace_note(note) ((void)0)
 #define trace_end(p, verdict, action) ((void)0)
