@@ -4,11 +4,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <cstring>
 #include <functional>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "lbd/dataplane/capture.h"
 #include "tests/bpf/balancer.h"
 
 namespace lb::testing {
@@ -307,6 +311,42 @@ TEST_F(ExplainTest, ALaterFragmentIsExplainedByItsFirstOne) {
   EXPECT_EQ(six.decision.verdict, "forward");
   ASSERT_TRUE(six.fragment && six.fragment->known);
   EXPECT_EQ(six.fragment->id, 0xabcd1234u);
+}
+
+// Also of those that are not plain; and what is skipped goes the same way.
+TEST_F(ExplainTest, ACaptureNotesOneOfSoManyPackets) {
+  const Bytes plain = Ethernet({}, Ip(V4(), Tcp({}, "hello")));
+  const Bytes tagged = Tagged(plain, {0x81000007});
+  const dataplane::Forwarder& forwarder = balancer_.forwarder();
+  const auto tracing = dataplane::TracingProgram::Load(
+      forwarder.config(), forwarder.maps(), forwarder.prefix_maps(), {.every = 4, .rate = 100'000});
+  ASSERT_TRUE(tracing.ok()) << Message(tracing.status());
+  ASSERT_TRUE(tracing->program().AddPort(kIngressInterface).ok());
+  // The countdown is one of each CPU.
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  for (int i = 0; i < 16; ++i) {
+    const Bytes& frame = i % 3 == 0 ? tagged : plain;
+    const auto run = tracing->program().TestRun(frame, kIngressInterface);
+    ASSERT_TRUE(run.ok()) << Message(run.status());
+    const Outcome outcome = balancer_.Send(frame);
+    EXPECT_EQ(run->action, outcome.action) << i;
+    EXPECT_TRUE(SameBytes(outcome.out, run->out)) << i;
+  }
+  EXPECT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+  std::vector<uint8_t> verdicts;
+  EXPECT_TRUE(tracing
+                  ->Drain([&](std::span<const uint8_t> bytes) {
+                    lb_sample sample{};
+                    std::memcpy(&sample, bytes.data(), sizeof(sample));
+                    verdicts.push_back(sample.verdict);
+                    EXPECT_NE(sample.trace.real, 0u);
+                  })
+                  .ok());
+  EXPECT_EQ(verdicts, std::vector<uint8_t>(4, LB_FORWARD));
 }
 
 TEST_F(ExplainTest, TheSourceRouteIsNamed) {
