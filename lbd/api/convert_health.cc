@@ -95,6 +95,26 @@ v1::ProbeStats ToProto(const health::Report& report) {
   return proto;
 }
 
+// "850 ms", "5 min", "3 h"
+std::string Span(health::Time from, health::Time to) {
+  const uint64_t millis = MillisBetween(from, to);
+  if (millis < 1000) return fmt::format("{} ms", millis);
+  const uint64_t whole = millis / 1000;
+  if (whole < 120) return fmt::format("{} s", whole);
+  if (whole < 7200) return fmt::format("{} min", whole / 60);
+  if (whole < 172'800) return fmt::format("{} h", whole / 3600);
+  return fmt::format("{} d", whole / 86'400);
+}
+
+// What the last probe of a check found: "http: got 503, want 200-299 (2 s ago)".
+std::string DescribeResult(const health::CheckReport& check, health::Time now) {
+  if (!check.blind.empty()) return fmt::format("{}: blind: {}", check.check, check.blind);
+  if (!check.last_at) return fmt::format("{}: not probed yet", check.check);
+  const std::string& text = check.last.ok() ? check.last.warning : check.last.reason;
+  return fmt::format("{}: {} ({} ago)", check.check, text.empty() ? "ok" : text,
+                     Span(*check.last_at, now));
+}
+
 // By VIP and real.
 using Checks = std::multimap<std::pair<model::VipKey, IpAddress>, const health::CheckReport*>;
 
@@ -176,6 +196,33 @@ StatusOr<v1::GetHealthResponse> HealthToProto(const v1::GetHealthRequest& reques
   if (real && !found) return NotFound("no VIP has the real " + real->ToString());
   *proto.mutable_probes() = ToProto(report.probes);
   return proto;
+}
+
+std::string DescribeHealth(const control::HealthReport& report, const model::VipKey& vip,
+                           const IpAddress& real) {
+  model::VipKey key = vip;
+  key.route = 0;  // its health is under the VIP's key
+  const control::HealthBook::Entry* entry = report.book.Find({key, real});
+  if (entry == nullptr) return "not known: it is not in force yet";
+  std::string checks;
+  std::optional<health::Time> since;
+  for (const health::CheckReport& check : report.probes.checks) {
+    if (check.vip != key || check.real != real) continue;
+    checks += (checks.empty() ? "" : ", ") + DescribeResult(check, report.probes.now);
+    // The real is up since the last of them went up, and down since the first went down.
+    if (check.state != entry->state) continue;
+    const bool down = entry->state == health::State::kDown;
+    since = !since ? check.since
+            : down ? std::min(*since, check.since)
+                   : std::max(*since, check.since);
+  }
+  std::string state{health::ToString(entry->state)};
+  if (since) state += " for " + Span(*since, report.probes.now);
+  if (checks.empty()) state = "not checked";
+  if (!checks.empty()) state += ", " + checks;
+  if (!entry->override_) return state;
+  return fmt::format("set {} by an operator; otherwise {}", entry->override_->up ? "up" : "down",
+                     state);
 }
 
 std::string DescribeProbing(const control::HealthReport& report, const model::Config& config) {

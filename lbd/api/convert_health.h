@@ -15,6 +15,9 @@ StatusOr<health::Scope> ScopeFromProto(const v1::GetHealthRequest& request);
 StatusOr<v1::GetHealthResponse> HealthToProto(const v1::GetHealthRequest& request,
                                               const control::HealthReport& report,
                                               const model::Config& config);
+// How a real is, and who says so: "up for 5 min, http: ok (2 s ago)", "set down by an operator".
+std::string DescribeHealth(const control::HealthReport& report, const model::VipKey& vip,
+                           const IpAddress& real);
 // How reals are probed, for people.
 std::string DescribeProbing(const control::HealthReport& report, const model::Config& config);
 

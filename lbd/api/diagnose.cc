@@ -56,8 +56,12 @@ StatusOr<v1::ExplainFlowResponse> ExplainFlow(control::Controller& controller,
     LB_ASSIGN_OR_RETURN(pending, ChangeFromProto(apply));
   }
   LB_ASSIGN_OR_RETURN(const control::Explained explained, controller.Explain(frame, pending));
+  const control::HealthReport health =
+      controller.Health({.detail = explained.explanation.decision.vip ? health::Detail::kChecks
+                                                                      : health::Detail::kTotals,
+                         .vip = explained.explanation.decision.vip});
   v1::ExplainFlowResponse response =
-      ToProto(explained.explanation, explained.config, controller.Report());
+      ToProto(explained.explanation, explained.config, controller.Report(), health);
   response.set_generation(explained.generation);
   return response;
 }

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "lbd/api/convert.h"
+#include "lbd/api/convert_health.h"
 #include "lbd/dataplane/flow_packet.h"
 #include "lbd/dataplane/verdict.h"
 
@@ -141,11 +142,13 @@ const model::SourceRoute* RouteOf(const Decision& decision, const model::Config&
 class Steps {
  public:
   Steps(const Explanation& explanation, const model::Config& config,
-        const control::DataplaneReport& report, v1::ExplainFlowResponse& response)
+        const control::DataplaneReport& report, const control::HealthReport& health,
+        v1::ExplainFlowResponse& response)
       : explanation_(explanation),
         decision_(explanation.decision),
         config_(config),
         report_(report),
+        health_(health),
         response_(response) {}
 
   void Tell() {
@@ -156,8 +159,10 @@ class Steps {
     Sources();
     if (decision_.slot) Slot(*decision_.slot);
     Id();
+    Standing();
     if (decision_.real) {
       Real();
+      Health();
       NextHop();
       Mtu();
     }
@@ -220,6 +225,8 @@ class Steps {
     }
     return vip->FindReal(*decision_.real);
   }
+
+  static constexpr size_t kMaxReals = 5;  // that are told one by one
 
   static std::string WhyVip(const model::VipKey& key) {
     std::string why = key.is_prefix() ? "prefix" : "address";
@@ -304,6 +311,44 @@ class Steps {
     Add("real", text);
   }
 
+  // The reals that the decision is about: those of the VIP, or of a source route.
+  std::optional<model::Vip> Group() const {
+    const model::Vip* vip = Configured();
+    if (vip == nullptr) return std::nullopt;
+    const model::SourceRoute* route = RouteOf(decision_, config_);
+    return route != nullptr ? model::RouteVip(*vip, *route) : *vip;
+  }
+
+  // What too few healthy reals mean for the VIP.
+  void Standing() {
+    const auto group = Group();
+    if (!group) return;
+    const control::HealthBook::Standing standing = health_.book.StandingOf(*group);
+    const bool none = !decision_.real && decision_.verdict == "no_real";
+    if (standing.up && !none) return;
+    std::string text = fmt::format("{} of {} needed reals are healthy", standing.healthy,
+                                   group->health.min_healthy);
+    if (standing.failed_open) text += "; failed open: all that are active get traffic";
+    if (none && group->reals.empty()) text = "the VIP has no reals";
+    for (size_t i = 0; none && i < group->reals.size(); ++i) {
+      if (i == kMaxReals) {
+        text += fmt::format("; and {} more", group->reals.size() - i);
+        break;
+      }
+      const model::Real& real = group->reals[i];
+      text += fmt::format("; {} {}, weight {}, {}", real.address.ToString(),
+                          model::ToString(real.state), real.weight,
+                          DescribeHealth(health_, *decision_.vip, real.address));
+    }
+    Add("health", text);
+  }
+
+  void Health() {
+    const model::Vip* vip = Configured();
+    if (vip == nullptr || ConfiguredReal() == nullptr) return;
+    Add("health", DescribeHealth(health_, vip->key, *decision_.real));
+  }
+
   void NextHop() {
     const auto hop =
         std::ranges::find(report_.next_hops, *decision_.real, &dataplane::NextHopResult::real);
@@ -361,6 +406,7 @@ class Steps {
   const Decision& decision_;
   const model::Config& config_;
   const control::DataplaneReport& report_;
+  const control::HealthReport& health_;
   v1::ExplainFlowResponse& response_;
 };
 
@@ -474,10 +520,11 @@ v1::Decision ToProto(const Decision& decision, const model::Config& config) {
 }
 
 v1::ExplainFlowResponse ToProto(const Explanation& explanation, const model::Config& config,
-                                const control::DataplaneReport& report) {
+                                const control::DataplaneReport& report,
+                                const control::HealthReport& health) {
   v1::ExplainFlowResponse response;
   *response.mutable_decision() = ToProto(explanation.decision, config);
-  Steps(explanation, config, report, response).Tell();
+  Steps(explanation, config, report, health, response).Tell();
   const auto all = dataplane::AllVerdicts();
   const auto it =
       std::ranges::find(all, explanation.decision.verdict, &dataplane::VerdictCounter::verdict);

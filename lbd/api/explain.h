@@ -19,10 +19,10 @@ StatusOr<dataplane::Frame> FrameFromProto(const v1::ExplainFlowRequest& request)
 StatusOr<dataplane::CaptureFilter> FilterFromProto(const v1::CaptureRequest& request);
 
 v1::Decision ToProto(const dataplane::Decision& decision, const model::Config& config);
-// `config`: by which it is explained.
+// `config`: by which it is explained. `health` says at least Detail::kChecks of the VIP.
 v1::ExplainFlowResponse ToProto(const dataplane::Explanation& explanation,
-                                const model::Config& config,
-                                const control::DataplaneReport& report);
+                                const model::Config& config, const control::DataplaneReport& report,
+                                const control::HealthReport& health);
 v1::ListVerdictsResponse VerdictsToProto();
 v1::Finding ToProto(const dataplane::Finding& finding);
 

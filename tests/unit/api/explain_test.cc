@@ -32,7 +32,7 @@ Explanation LaterFragment(std::string_view verdict) {
 
 // The text of the step about fragments.
 std::string FragmentStep(const Explanation& explanation, const model::Config& config) {
-  const v1::ExplainFlowResponse response = ToProto(explanation, config, {});
+  const v1::ExplainFlowResponse response = ToProto(explanation, config, {}, {});
   const auto it = std::ranges::find(response.steps(), "fragment", &v1::ExplainStep::name);
   return it == response.steps().end() ? std::string() : it->text();
 }
@@ -64,7 +64,7 @@ TEST(ExplainTest, AFragmentIsToldByWhatIsKnownOfItsFirstOne) {
 }
 
 TEST(ExplainTest, WhatToDoAboutAFragmentIsSaid) {
-  const auto response = ToProto(LaterFragment("fragment"), model::Config(), {});
+  const auto response = ToProto(LaterFragment("fragment"), model::Config(), {}, {});
   EXPECT_THAT(response.next_step(), HasSubstr("fragments: by_address"));
   EXPECT_NE(response.cause(), "");
 }
