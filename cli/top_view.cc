@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "cli/objects.h"
@@ -43,6 +44,69 @@ TopRow RowOf(std::string name, const v1::Counter& before, const v1::Counter& now
           .packet_rate = Rate(before.packets(), now.packets(), seconds),
           .bit_rate = 8 * Rate(before.bytes(), now.bytes(), seconds),
           .connection_rate = Rate(before.connections(), now.connections(), seconds)};
+}
+
+// Each real of a VIP by its address.
+using HealthOfVip = std::map<std::string_view, const v1::RealHealth*>;
+
+bool IsBlind(const v1::RealHealth& real) {
+  return std::ranges::any_of(real.checks(),
+                             [](const v1::CheckHealth& check) { return !check.blind().empty(); });
+}
+
+bool IsUp(const v1::RealHealth& real) {
+  return real.has_override_up() ? real.override_up() : real.state() == v1::HEALTH_STATE_UP;
+}
+
+// Null: nothing is known of the VIP.
+const v1::VipHealth* FindHealth(const TopSample& sample, const v1::VipKey& key) {
+  const std::string name = ToText(key);
+  const auto it = std::ranges::find_if(
+      sample.health.vips(), [&](const v1::VipHealth& vip) { return ToText(vip.vip()) == name; });
+  return it == sample.health.vips().end() ? nullptr : &*it;
+}
+
+HealthOfVip RealsOf(const v1::VipHealth* vip) {
+  HealthOfVip reals;
+  if (vip == nullptr) return reals;
+  for (const v1::RealHealth& real : vip->reals()) reals[real.address()] = &real;
+  return reals;
+}
+
+void SetHealth(const HealthOfVip& known, const std::string& address, TopRow& row) {
+  const auto it = known.find(address);
+  if (it == known.end()) return;
+  const v1::RealHealth& real = *it->second;
+  if (real.has_override_up()) {
+    row.health = real.override_up() ? "set up" : "set down";
+  } else if (IsBlind(real)) {
+    row.health = "blind";
+  } else {
+    row.health = real.state() == v1::HEALTH_STATE_UP     ? "up"
+                 : real.state() == v1::HEALTH_STATE_DOWN ? "down"
+                                                         : "unknown";
+  }
+  if (!IsUp(real)) {
+    row.colour = Colour::kRed;
+  } else if (row.health != "up") {
+    row.colour = Colour::kYellow;
+  }
+}
+
+// How many of the VIP's reals, or of its source route's, are up.
+void SetHealth(const v1::VipHealth* health, const v1::VipStats& stats, TopRow& row) {
+  const HealthOfVip known = RealsOf(health);
+  if (known.empty()) return;
+  const auto up = std::ranges::count_if(stats.reals(), [&](const v1::RealStats& real) {
+    const auto it = known.find(real.address());
+    return it != known.end() && IsUp(*it->second);
+  });
+  row.health = fmt::format("{}/{}", up, stats.reals_size());
+  if (health->healthy() < health->min_healthy()) {
+    row.colour = Colour::kRed;
+  } else if (up < stats.reals_size()) {
+    row.colour = Colour::kYellow;
+  }
 }
 
 std::string Fit(std::string text, int width) {
@@ -92,8 +156,10 @@ class Page {
       interfaces += fmt::format("  {} {}{}", attachment.interface(), ToText(attachment.mode()),
                                 attachment.link_up() ? "" : " DOWN");
     }
-    Add(fmt::format("lbd {}  up {}  generation {}{}{}", status.version(),
+    const uint32_t down = status.reals_down();
+    Add(fmt::format("lbd {}  up {}  generation {}{}{}{}", status.version(),
                     HumanDuration(status.uptime_seconds()), status.generation(), interfaces,
+                    down == 0 ? "" : fmt::format("  {} not up", down),
                     state_.paused ? "  PAUSED" : ""),
         Colour::kBold);
     double packets = 0, bits = 0, connections = 0;
@@ -152,19 +218,29 @@ class Page {
     Add("");
   }
 
-  int NameWidth() const { return std::max(16, width_ - 49); }
+  // Behind the name: packets, bits, connections, flows, health. Totals need more room than rates.
+  using Cells = std::array<std::string, 5>;
+  static constexpr std::array<int, 5> kRateWidths = {9, 9, 8, 8, 8};
+  static constexpr std::array<int, 5> kTotalWidths = {11, 10, 9, 7, 8};
+
+  std::string Line(const std::string& name, const Cells& cells) const {
+    const auto& widths = state_.totals ? kTotalWidths : kRateWidths;
+    // A long number takes its room from the name.
+    std::string right;
+    for (size_t i = 0; i < cells.size(); ++i) right += fmt::format(" {:>{}}", cells[i], widths[i]);
+    return Fit(name, std::max(16, width_ - static_cast<int>(right.size()))) + right;
+  }
 
   void Columns() {
     const auto title = [&](TopColumn column, const char* text) {
       return state_.sort == column ? fmt::format("*{}", text) : std::string(text);
     };
-    Add(fmt::format("{:<{}} {:>12} {:>12} {:>11} {:>10}",
-                    state_.vip.empty() ? title(TopColumn::kName, "VIP")
-                                       : title(TopColumn::kName, "REAL of ") + state_.vip,
-                    NameWidth(), title(TopColumn::kPackets, state_.totals ? "PACKETS" : "PPS"),
-                    title(TopColumn::kBits, state_.totals ? "BYTES" : "BPS"),
-                    title(TopColumn::kConnections, state_.totals ? "CONNS" : "CONN/S"),
-                    title(TopColumn::kFlows, "FLOWS")),
+    Add(Line(state_.vip.empty() ? title(TopColumn::kName, "VIP")
+                                : title(TopColumn::kName, "REAL of ") + state_.vip,
+             {title(TopColumn::kPackets, state_.totals ? "PACKETS" : "PPS"),
+              title(TopColumn::kBits, state_.totals ? "BYTES" : "BPS"),
+              title(TopColumn::kConnections, state_.totals ? "CONNS" : "CONN/S"),
+              title(TopColumn::kFlows, "FLOWS"), "HEALTH"}),
         Colour::kBold);
   }
 
@@ -176,12 +252,11 @@ class Page {
     for (int i = all ? 0 : state_.scroll; i < count && (all || i < state_.scroll + room); ++i) {
       const TopRow& row = rows[static_cast<size_t>(i)];
       const bool totals = state_.totals;
-      Add(fmt::format("{} {:>12} {:>12} {:>11} {:>10}", Fit(row.name, NameWidth()),
-                      totals ? HumanCount(row.packets) : HumanRate(row.packet_rate),
-                      totals ? HumanBytes(row.bytes) : HumanRate(row.bit_rate),
-                      totals ? HumanCount(row.connections) : HumanRate(row.connection_rate),
-                      HumanCount(row.flows)),
-          Colour::kNone, !all && i == state_.selected);
+      Add(Line(row.name, {totals ? HumanCount(row.packets) : HumanRate(row.packet_rate),
+                          totals ? HumanBytes(row.bytes) : HumanRate(row.bit_rate),
+                          totals ? HumanCount(row.connections) : HumanRate(row.connection_rate),
+                          HumanCount(row.flows), row.health}),
+          row.colour, !all && i == state_.selected);
     }
   }
 
@@ -216,15 +291,18 @@ std::vector<TopRow> TopRows(const TopSample& before, const TopSample& now, const
       const std::string label = vip.name().empty() ? name : name + " " + vip.name();
       rows.push_back(RowOf(label, was != nullptr ? was->total() : vip.total(), vip.total(),
                            vip.tracking().flows(), seconds));
+      SetHealth(FindHealth(now, vip.vip()), vip, rows.back());
       continue;
     }
     if (name != state.vip) continue;
+    const HealthOfVip health = RealsOf(FindHealth(now, vip.vip()));
     for (const v1::RealStats& real : vip.reals()) {
       v1::Counter counter = real.counter();
       for (int i = 0; was != nullptr && i < was->reals_size(); ++i) {
         if (was->reals(i).address() == real.address()) counter = was->reals(i).counter();
       }
       rows.push_back(RowOf(real.address(), counter, real.counter(), real.flows(), seconds));
+      SetHealth(health, real.address(), rows.back());
     }
   }
   const auto key = [&](const TopRow& row) -> double {

@@ -27,7 +27,9 @@ struct TopState {
 struct TopSample {
   v1::GetStatsResponse stats;
   v1::GetStatusResponse status;
+  v1::GetHealthResponse health;
   std::chrono::steady_clock::time_point at;
+  std::chrono::steady_clock::time_point health_at;
 };
 
 struct TopRow {
@@ -39,6 +41,8 @@ struct TopRow {
   double packet_rate = 0;
   double bit_rate = 0;
   double connection_rate = 0;
+  std::string health;  // of a VIP "2/3", of a real "down"
+  Colour colour = Colour::kNone;
 };
 
 // The rows under the head: VIPs, or the reals of one, sorted.

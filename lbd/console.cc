@@ -2,6 +2,7 @@
 #include "lbd/console.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -60,6 +61,11 @@ class Console {
   // Row by row as the VIPs of `stats`: what to call it, and its reals.
   ordered_json Vips(const v1::GetStatsResponse& stats) const {
     const auto snapshot = controller_.snapshot();
+    const control::HealthReport health = controller_.Health({.detail = health::Detail::kStates});
+    std::map<control::HealthBook::RealId, std::string_view> blind;
+    for (const health::CheckReport& check : health.probes.checks) {
+      if (!check.blind.empty()) blind.try_emplace({check.vip, check.real}, check.blind);
+    }
     ordered_json rows = ordered_json::array();
     for (const v1::VipStats& vip : stats.vips()) {
       ordered_json& row = rows.emplace_back(ordered_json::object());
@@ -73,9 +79,20 @@ class Console {
                             [](const dataplane::Service& candidate) { return candidate.vip.key; });
       if (service == snapshot->services.end()) continue;
       row["slots"] = service->SlotsPerReal();
-      for (const model::Real& real : service->vip.reals) {
+      const std::vector<model::Real>* reals = snapshot->FindReals(group);
+      if (reals == nullptr) continue;
+      for (const model::Real& real : *reals) {
         row["states"].push_back(model::ToString(real.state));
+        const control::HealthBook::Entry* entry = health.book.Find({*key, real.address});
+        const auto why = blind.find({*key, real.address});
+        row["health"].push_back(
+            {{"state", entry != nullptr ? health::ToString(entry->state) : "unknown"},
+             {"up", entry != nullptr && entry->up()},
+             {"set", entry != nullptr && entry->override_.has_value()},
+             {"blind", why != blind.end() ? why->second : ""}});
       }
+      const model::Vip* vip_of = snapshot->config.FindVip(*key);
+      row["failed_open"] = vip_of != nullptr && health.book.StandingOf(*vip_of).failed_open;
     }
     return rows;
   }

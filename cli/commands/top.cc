@@ -18,13 +18,23 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kDefaultInterval{1000};
+constexpr milliseconds kHealthInterval{2000};
 constexpr int kPageWidth = 100;
 
-StatusOr<TopSample> Look(const Session& session) {
+// `before`: health is taken from there while it is young, because lbd works longer for it than for
+// all the rest.
+StatusOr<TopSample> Look(const Session& session, const TopSample* before) {
   TopSample sample;
   LB_ASSIGN_OR_RETURN(sample.stats, session.client.Call(v1::GetStatsRequest()));
   sample.at = steady_clock::now();
   LB_ASSIGN_OR_RETURN(sample.status, session.client.Call(v1::GetStatusRequest()));
+  if (before != nullptr && sample.at - before->health_at < kHealthInterval) {
+    sample.health = before->health;
+    sample.health_at = before->health_at;
+    return sample;
+  }
+  LB_ASSIGN_OR_RETURN(sample.health, session.client.Call(v1::GetHealthRequest()));
+  sample.health_at = sample.at;
   return sample;
 }
 
@@ -64,6 +74,7 @@ class Screen {
     for (const TopLine& line : lines) {
       attr_t attributes = line.selected ? A_REVERSE : A_NORMAL;
       if (line.colour == Colour::kBold) attributes |= A_BOLD;
+      if (colour && line.colour == Colour::kYellow) attributes |= COLOR_PAIR(2);
       if (colour && line.colour == Colour::kRed) attributes |= COLOR_PAIR(3);
       attrset(attributes);
       mvaddnstr(row++, 0, line.text.c_str(), COLS);
@@ -87,10 +98,10 @@ class Screen {
 };
 
 Status Once(const Session& session, milliseconds interval) {
-  LB_ASSIGN_OR_RETURN(const TopSample before, Look(session));
+  LB_ASSIGN_OR_RETURN(const TopSample before, Look(session, nullptr));
   Interrupt interrupt;
   if (!interrupt.Sleep(interval)) return OkStatus();
-  LB_ASSIGN_OR_RETURN(const TopSample now, Look(session));
+  LB_ASSIGN_OR_RETURN(const TopSample now, Look(session, &before));
   if (session.PrintForScript(now.stats)) return OkStatus();
   TopState state{.sort = TopColumn::kName, .totals = true};
   for (const TopLine& line : DrawTop(before, now, state, kPageWidth, 0)) {
@@ -102,7 +113,7 @@ Status Once(const Session& session, milliseconds interval) {
 }
 
 Status Live(const Session& session, milliseconds interval) {
-  LB_ASSIGN_OR_RETURN(TopSample before, Look(session));
+  LB_ASSIGN_OR_RETURN(TopSample before, Look(session, nullptr));
   TopSample now = before;
   TopState state;
   Status status;
@@ -123,7 +134,7 @@ Status Live(const Session& session, milliseconds interval) {
       }
       due = steady_clock::now() + interval;
       if (state.paused) continue;
-      auto look = Look(session);
+      auto look = Look(session, &now);
       if (!look.ok()) {
         status = look.status();
         break;

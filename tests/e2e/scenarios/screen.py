@@ -5,9 +5,10 @@ import json
 import os
 import re
 
-from actors import SBIN, VIP4, VIP6, binary, decap_counts, lbctl, socket_path
-from harness import expect, expect_served, scenario, with_both_vips
+from actors import SBIN, VIP4, VIP6, binary, config, decap_counts, lbctl, socket_path, vip
+from harness import expect, expect_served, scenario, serving_lab, with_both_vips
 from lab import run, wait_until
+from scenarios.health import http_check, wait_state
 
 
 class Terminal:
@@ -122,6 +123,39 @@ def console():
             expect(text in drawn, f"the browser does not show {text!r}: {drawn[-3000:]}")
         expect('id="stale" role="status" style="display: none;"' in drawn, "the page found no data")
         return {"bytes": len(page)}
+
+
+@scenario
+def health_on_screen():
+    """lbctl top and the status page show which reals are up, not only what is wanted of them."""
+    with serving_lab(lambda lab: config(vip(VIP4, [real.ip4 for real in lab.reals],
+                                            checks=[http_check()]))) as lab:
+        wait_state(lab, "up")
+        real1, real2, real3 = lab.reals
+        lab.nginx[real1.name].stop(9)
+        wait_state(lab, "down", real1)
+        lbctl(lab, "health", "set", f"{VIP4}:80/tcp", real2.ip4, "down")
+        wanted = {real1.ip4: "down", real2.ip4: "set down", real3.ip4: "up"}
+        command = [binary("lbctl"), "--server", f"unix:{socket_path(lab)}", "top", "--interval", "0.3"]
+        with Terminal(lab, command) as terminal:
+            screen = terminal.wait_for("1/3")
+            expect("2 not up" in screen[0] and screen[5].endswith("HEALTH"), screen)
+            terminal.keys("Enter")
+            screen = terminal.wait_for(f"REAL of {VIP4}")
+            for address, state in wanted.items():
+                expect(any(line.startswith(address) and line.endswith(f" {state}") for line in screen),
+                       f"{address} {state}: {screen}")
+        drawn = lab.lb.run(
+            ["chromium-headless-shell", "--no-sandbox", "--disable-gpu", "--window-size=1000,900",
+             f"--user-data-dir={lab.dir / 'chromium'}", "--virtual-time-budget=5000", "--dump-dom",
+             "http://127.0.0.1:9188/"], timeout=60).stdout
+        expect("2 not up" in drawn and '<b class="bad">2</b><span class="soft">reals not up' in drawn,
+               drawn[-3000:])
+        for address, state in wanted.items():
+            tone = "ok" if state == "up" else "bad"
+            expect(f'<td>{address}</td><td class="ok">active</td><td class="{tone}">{state}</td>' in drawn,
+                   f"{address} {state}: {drawn[-3000:]}")
+        return {}
 
 
 @scenario

@@ -7,6 +7,7 @@
 namespace lb::cli {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -100,6 +101,50 @@ TEST_F(TopViewTest, KeysSortMoveAndDrillDown) {
   OnTopKey('c', 2, "", state_);
   EXPECT_EQ(state_.sort, TopColumn::kConnections);
   EXPECT_FALSE(OnTopKey('q', 2, "", state_));
+}
+
+TEST_F(TopViewTest, TheHealthOfRealsIsShownAndColoured) {
+  for (const char* address : {"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"}) {
+    now_.stats.mutable_vips(0)->add_reals()->set_address(address);
+  }
+  v1::VipHealth& vip = *now_.health.add_vips();
+  *vip.mutable_vip() = now_.stats.vips(0).vip();
+  vip.set_healthy(3);
+  vip.set_min_healthy(1);
+  const auto real = [&](const char* address, v1::HealthState state) -> v1::RealHealth& {
+    v1::RealHealth& row = *vip.add_reals();
+    row.set_address(address);
+    row.set_state(state);
+    return row;
+  };
+  real("10.0.0.1", v1::HEALTH_STATE_UP);
+  real("10.0.0.2", v1::HEALTH_STATE_DOWN);
+  real("10.0.0.3", v1::HEALTH_STATE_UNKNOWN);
+  real("10.0.0.4", v1::HEALTH_STATE_UP).add_checks()->set_blind("no next hop");
+  real("10.0.0.5", v1::HEALTH_STATE_DOWN).set_override_up(true);
+  now_.status.set_reals_down(2);
+  state_.sort = TopColumn::kName;
+  const auto lines = DrawTop(before_, now_, state_, 80, 24);
+  EXPECT_THAT(lines[0].text, HasSubstr("2 not up"));
+  EXPECT_THAT(lines[5].text, EndsWith("  HEALTH"));
+  EXPECT_THAT(lines[6].text, EndsWith("  3/5"));
+  EXPECT_EQ(lines[6].colour, Colour::kYellow);
+  EXPECT_THAT(lines[7].text, EndsWith("   ")) << "nothing is known of this one";
+  vip.set_min_healthy(4);
+  EXPECT_EQ(DrawTop(before_, now_, state_, 80, 24)[6].colour, Colour::kRed);
+
+  state_.vip = "192.0.2.1:80/tcp";
+  const auto rows = TopRows(before_, now_, state_);
+  ASSERT_EQ(rows.size(), 5u);
+  constexpr std::pair<const char*, Colour> kWanted[] = {{"up", Colour::kNone},
+                                                        {"down", Colour::kRed},
+                                                        {"unknown", Colour::kRed},
+                                                        {"blind", Colour::kYellow},
+                                                        {"set up", Colour::kYellow}};
+  for (size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(rows[i].health, kWanted[i].first) << rows[i].name;
+    EXPECT_EQ(rows[i].colour, kWanted[i].second) << rows[i].name;
+  }
 }
 
 TEST_F(TopViewTest, TotalsAreExact) {
