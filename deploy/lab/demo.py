@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demonstration behind deploy/quickstart: demo.py --stay|--check|down LAB [STEP TOTAL]."""
 
+import json
 import os
 import secrets
 import signal
@@ -9,7 +10,7 @@ import sys
 import time
 
 import actors
-from lab import Lab, LabError, VIP4, VIP6, build_dir
+from lab import Lab, LabError, VIP4, VIP6, build_dir, wait_until
 
 REQUESTS = 300
 # real3 is to get half of what the others get.
@@ -25,12 +26,17 @@ vips:
     address: {vip4}
     port: 80
     protocol: tcp
+    checks: &checks
+      - http: {{path: /}}
+        interval_ms: 500
+        timeout_ms: 500
     reals:
 {reals4}
   - name: web6
     address: "{vip6}"
     port: 80
     protocol: tcp
+    checks: *checks
     reals:
 {reals6}
 """
@@ -61,9 +67,24 @@ def config_text(lab):
 
 
 def start_reals(lab):
+    lab.nginx = {}
     for real in lab.reals:
-        actors.start_nginx(real)
+        lab.nginx[real.name] = actors.start_nginx(real)
         actors.start_agent(real)
+
+
+def wait_healthy(lab, healthy, reals):
+    """Until the checks say so of all these reals, in both families."""
+    addresses = {address for real in reals for address in (real.ip4, real.ip6)}
+    wanted = "up" if healthy else "down"
+
+    def as_wanted():
+        health = json.loads(actors.lbctl(lab, "health", "-o", "json").stdout)
+        states = [real["state"] for vip in health["vips"] for real in vip["reals"]
+                  if real["address"] in addresses]
+        return states == [wanted] * len(addresses)
+    names = ", ".join(real.name for real in reals)
+    wait_until(as_wanted, 20, f"{names}: {'up' if healthy else 'down'}")
 
 
 def send_requests(lab):
@@ -97,6 +118,22 @@ def verify(lab, results):
             raise LabError(f"{real.name} unwrapped no IPv4 or no IPv6 packets: {counts}")
 
 
+def lose_server(lab):
+    """Kills a server; returns after how many seconds its real was out."""
+    victim = lab.reals[0]
+    start = time.monotonic()
+    lab.nginx[victim.name].stop(signal.SIGKILL)
+    wait_healthy(lab, False, [victim])
+    seconds = time.monotonic() - start
+    for address, result in send_requests(lab).items():
+        if result.failures or result.answers[victim.name]:
+            raise LabError(f"{address} without {victim.name}: {dict(result.answers)}, "
+                           f"{result.failures} failed")
+    actors.start_nginx(victim)
+    wait_healthy(lab, True, [victim])
+    return seconds
+
+
 def print_next(lab):
     lbctl = os.path.relpath(build_dir() / "bin/lbctl")
     here = os.path.relpath(__file__)
@@ -107,6 +144,7 @@ It keeps running. Try next:
   export LBCTL_SERVER=unix:{actors.socket_path(lab)}
   alias lbctl={lbctl}
   lbctl status
+  lbctl health
   lbctl vip list
   lbctl stats
   lbctl real update {VIP4}:80/tcp {lab.reals[0].ip4} --weight 0      # empty one real
@@ -123,9 +161,13 @@ def show(mode, lab, steps):
         steps("Network: client, router, load balancer, 3 reals", lab.up)
         steps("nginx and lbagent on each real", start_reals, lab)
         steps("lbd on the load balancer", actors.start_lbd, lab, config_text(lab))
+        steps("Every real passes its health checks", wait_healthy, lab, True, lab.reals)
         results = steps(f"{2 * REQUESTS} requests by curl, IPv4 and IPv6", send_requests, lab)
         steps("Answers as the weights say", verify, lab, results)
+        seconds = steps("real1's nginx is killed, and started again", lose_server, lab)
         print_table(lab, results)
+        print(f"\nWithout its nginx real1 was out after {seconds:.1f} s; none of {2 * REQUESTS} requests "
+              "failed then.")
         if check:
             print()
             steps("Removing it all", lab.down)
