@@ -6,7 +6,7 @@ import time
 
 import actors
 from actors import VIP4, VIP6, config, lbctl, start_agent, start_nginx, vip
-from harness import expect, expect_served, scenario, serving_lab
+from harness import expect, expect_served, expect_unserved, scenario, serving_lab
 from lab import wait_until
 
 INTERVAL, TIMEOUT, FALL, RISE = 0.4, 1.0, 2, 2
@@ -145,4 +145,61 @@ def health_blind():
 
         apply(lab, four_vips(lab, http_check(), health="none"))
         expect(lbctl(lab, "status").stdout.count("off: health is none") == 1, "status of none")
+        return {}
+
+
+@scenario
+def health_policy():
+    """What an operator says counts before the checks; with too few healthy reals the policy of the VIP counts."""
+    key = f"{VIP4}:80/tcp"
+
+    def document(lab, **policy):
+        return config(vip(VIP4, [real.ip4 for real in lab.reals], checks=[http_check()], **policy))
+
+    def served_by(lab, names, what):
+        wait_until(lambda: set(expect_served(lab, VIP4, 20).answers) == names, 10, what)
+
+    with serving_lab(document) as lab:
+        first, second, third = lab.reals
+        names = {real.name for real in lab.reals}
+        wait_state(lab, "up")
+        lbctl(lab, "health", "set", key, first.ip4, "down")
+        served_by(lab, names - {first.name}, "a real that is set down gets nothing")
+        expect(checks_of(lab, first)[0]["state"] == "up", "its checks go on, and say what they find")
+        lbctl(lab, "health", "set", key, first.ip4, "auto")
+        served_by(lab, names, "its checks count again")
+        lbctl(lab, "health", "set", key, first.ip4, "down", "--for", "1")
+        served_by(lab, names - {first.name}, "it is set down for a second")
+        served_by(lab, names, "the second is over")
+
+        lab.nginx[first.name].stop(9)
+        wait_state(lab, "down", first)
+        lbctl(lab, "health", "set", key, first.ip4, "up")
+        rows = health(lab)["vips"][0]
+        expect(rows["healthy"] == 3 and rows["reals"][0]["override_up"], f"set up: {rows}")
+        failures = actors.request_many(lab.client, VIP4, 60).failures
+        expect(failures > 5, f"a dead real that is set up gets traffic, and {failures} of 60 failed")
+        lbctl(lab, "health", "set", key, first.ip4, "auto")
+        served_by(lab, names - {first.name}, "the dead real is out again")
+
+        # Fewer than the VIP needs: down, and packets have a verdict of their own; or all get traffic.
+        apply(lab, document(lab, min_healthy=2))
+        lab.nginx[second.name].stop(9)
+        wait_state(lab, "down", second)
+        row = health(lab)["vips"][0]
+        expect(row["healthy"] == 1 and row["min_healthy"] == 2 and not row["failed_open"], f"{row}")
+        served_by(lab, {third.name}, "the last one serves what it can")
+        lab.nginx[third.name].stop(9)
+        wait_state(lab, "down", third)
+        before = actors.verdicts(lab).get("no_real", 0)
+        expect_unserved(lab, VIP4)
+        expect(actors.verdicts(lab)["no_real"] > before, "dropped as no_real")
+        apply(lab, document(lab, fail_open=True))
+        wait_until(lambda: health(lab)["vips"][0]["failed_open"], 5, "the VIP fails open")
+        # From now on reals refuse by themselves: one that serves, though its check cannot know it, is found.
+        slow = {**http_check(), "port": 81}
+        lab.nginx = {real.name: start_nginx(real) for real in lab.reals}
+        apply(lab, config(vip(VIP4, [real.ip4 for real in lab.reals], checks=[slow], fail_open=True)))
+        wait_state(lab, "down")
+        served_by(lab, names, "all of its reals get traffic")
         return {}
