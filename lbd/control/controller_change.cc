@@ -209,7 +209,7 @@ StatusOr<Outcome> Controller::Commit(const std::shared_ptr<const Snapshot>& befo
     health_ = health_before;
   };
   lifecycle_.Update(before->config, config, now);
-  health_.Update(config,
+  health_.Update(config, now,
                  before->generation == 0 ? dataplane_->Serving() : std::set<HealthBook::RealId>());
   dataplane::Desired desired = DesiredNow(config, now);
   if (options.validate_only || options.max_disruption) {
@@ -299,7 +299,7 @@ Status Controller::RestoreOnLoop(const Revision& revision) {
       for (const model::Real& real : vip.AllReals()) serving.emplace(vip.key, real.address);
     }
   }
-  health_.Update(revision.config, serving);
+  health_.Update(revision.config, now, serving);
   dataplane::Desired desired = DesiredNow(revision.config, now);
   LB_RETURN_IF_ERROR(dataplane_->Apply(desired));
   if (journal_ != nullptr) {

@@ -19,13 +19,16 @@ HealthBook::RealId IdOf(model::VipKey key, const IpAddress& real) {
 
 }  // namespace
 
-void HealthBook::Update(const model::Config& config, const std::set<RealId>& serving) {
+void HealthBook::Update(const model::Config& config, TimePoint now,
+                        const std::set<RealId>& serving) {
   probing_ = config.probes.mode == model::HealthMode::kAfXdp;
   std::set<RealId> served;
   for (const auto& [key, real] : serving) served.insert(IdOf(key, real));
   std::map<RealId, Entry> entries;
+  std::map<model::VipKey, TimePoint> warming;
   for (const model::Vip& vip : config.vips) {
     const bool checked = probing_ && !vip.checks.empty();
+    bool fresh = checked;
     for (const model::Real& real : vip.AllReals()) {
       const RealId id{vip.key, real.address};
       const auto known = entries_.find(id);
@@ -37,10 +40,23 @@ void HealthBook::Update(const model::Config& config, const std::set<RealId>& ser
       } else if (known == entries_.end()) {
         entry.state = served.contains(id) ? State::kUp : State::kUnknown;
       }
+      fresh = fresh && known == entries_.end() && entry.state == State::kUnknown;
       entries.emplace(id, std::move(entry));
     }
+    const auto waits = warming_.find(vip.key);
+    if (checked && waits != warming_.end()) warming.insert(*waits);
+    if (fresh) warming.emplace(vip.key, now + kWarmUp);
   }
   entries_ = std::move(entries);
+  warming_ = std::move(warming);
+}
+
+bool HealthBook::AllSettled(const model::VipKey& vip) const {
+  for (auto entry = entries_.lower_bound({vip, IpAddress()});
+       entry != entries_.end() && entry->first.first == vip; ++entry) {
+    if (entry->second.state == State::kUnknown && !entry->second.override_) return false;
+  }
+  return true;
 }
 
 bool HealthBook::Note(const health::Transition& transition) {
@@ -51,6 +67,7 @@ bool HealthBook::Note(const health::Transition& transition) {
   if (entry->second.state == state) return false;
   entry->second.state = state;
   entry->second.reason = transition.reason;
+  if (AllSettled(transition.vip)) warming_.erase(transition.vip);
   return true;
 }
 
@@ -61,6 +78,7 @@ Status HealthBook::SetOverride(const RealId& id, const std::optional<Override>& 
         fmt::format("VIP {} has no real {}", id.first.ToString(), id.second.ToString()));
   }
   entry->second.override_ = value;
+  if (AllSettled(id.first)) warming_.erase(id.first);
   return OkStatus();
 }
 
@@ -71,6 +89,7 @@ std::vector<HealthBook::RealId> HealthBook::TakeExpired(TimePoint now) {
     entry.override_.reset();
     expired.push_back(id);
   }
+  std::erase_if(warming_, [&](const auto& waits) { return waits.second <= now; });
   return expired;
 }
 
@@ -80,6 +99,7 @@ std::optional<HealthBook::TimePoint> HealthBook::NextExpiry() const {
     if (!entry.override_ || !entry.override_->until) continue;
     next = next ? std::min(*next, *entry.override_->until) : entry.override_->until;
   }
+  for (const auto& [vip, until] : warming_) next = next ? std::min(*next, until) : until;
   return next;
 }
 
@@ -97,6 +117,10 @@ std::set<IpAddress> HealthBook::Down(const model::Vip& vip) const {
   return down;
 }
 
+bool HealthBook::IsWarming(const model::Vip& vip) const {
+  return warming_.contains(IdOf(vip.key, {}).first);
+}
+
 HealthBook::Standing HealthBook::StandingOf(const model::Vip& vip) const {
   const std::set<IpAddress> down = Down(vip);
   Standing standing;
@@ -105,14 +129,23 @@ HealthBook::Standing HealthBook::StandingOf(const model::Vip& vip) const {
         real.state == model::RealState::kActive || real.state == model::RealState::kStandby;
     standing.healthy += wanted && real.weight > 0 && !down.contains(real.address);
   }
-  standing.up = standing.healthy >= vip.health.min_healthy;
+  standing.up = standing.healthy >= vip.health.min_healthy && !IsWarming(vip);
   standing.failed_open = !standing.up && vip.health.fail_open;
   return standing;
 }
 
 std::set<IpAddress> HealthBook::Sick(const model::Vip& vip) const {
   std::set<IpAddress> sick = Down(vip);
-  if (sick.empty() || !StandingOf(vip).failed_open) return sick;
+  const bool warming = IsWarming(vip);
+  if (sick.empty() && !warming) return sick;
+  if (!StandingOf(vip).failed_open) {
+    if (!warming) return sick;
+    for (const model::Real& real : vip.reals) {
+      const Entry* entry = Find(IdOf(vip.key, real.address));
+      if (entry != nullptr && !entry->override_) sick.insert(real.address);
+    }
+    return sick;
+  }
   // What an operator has forced down stays down.
   std::erase_if(sick, [&](const IpAddress& real) {
     return !Find(IdOf(vip.key, real))->override_.has_value();

@@ -37,21 +37,26 @@ class HealthBook {
   // How a VIP stands.
   struct Standing {
     uint32_t healthy = 0;  // reals that are active or standby, of positive weight, and up
-    bool up = true;        // at least as many as it needs
+    bool up = true;        // at least as many as it needs, and it has started
     bool failed_open = false;
     bool operator==(const Standing&) const = default;
   };
 
-  // The configuration has changed. Reals that served without being checked, or by an lbd before
-  // this one (`serving`), count as up until their checks say something else; new ones have to pass
-  // first. A source route asks the same of its reals as its VIP, under whose key they are.
-  void Update(const model::Config& config, const std::set<RealId>& serving = {});
+  // A VIP whose reals are all new starts when each of them was probed, or after so long. The first
+  // that passes would have to take everything, and nearly all slots would change hands soon after.
+  static constexpr std::chrono::seconds kWarmUp{5};
+
+  // The configuration has changed at `now`. Reals that served without being checked, or by an lbd
+  // before this one (`serving`), count as up until their checks say something else; new ones have
+  // to pass first. A source route asks the same of its reals as its VIP, under whose key they are.
+  void Update(const model::Config& config, TimePoint now, const std::set<RealId>& serving = {});
   // False where that is no news.
   bool Note(const health::Transition& transition);
   // Empty: takes the override back. NOT_FOUND where there is no such real.
   Status SetOverride(const RealId& id, const std::optional<Override>& value);
-  // Takes back the overrides whose time is over, and tells which.
+  // Takes back the overrides whose time is over, and tells which; ends waiting that is over.
   std::vector<RealId> TakeExpired(TimePoint now);
+  // When there will be something to take.
   std::optional<TimePoint> NextExpiry() const;
 
   // The reals of `vip`, which may be a source route, that are not to be used.
@@ -64,8 +69,13 @@ class HealthBook {
 
  private:
   std::set<IpAddress> Down(const model::Vip& vip) const;
+  bool IsWarming(const model::Vip& vip) const;
+  // Whether each real of the VIP was probed, or an operator has decided.
+  bool AllSettled(const model::VipKey& vip) const;
 
   bool probing_ = false;
+  std::map<model::VipKey, TimePoint>
+      warming_;                      // until when, those that wait for their first probes
   std::map<RealId, Entry> entries_;  // of all reals of the configuration
 };
 

@@ -29,23 +29,63 @@ model::Config Checked(const std::vector<std::string_view>& reals) {
 class HealthBookTest : public ::testing::Test {
  protected:
   void Configure(const model::Config& config, const std::set<HealthBook::RealId>& serving = {}) {
-    book_.Update(config, serving);
+    book_.Update(config, now_, serving);
     config_ = config;
+  }
+  // Without having to wait until every real was probed.
+  void ConfigureWarm(const model::Config& config) {
+    Configure(config);
+    book_.TakeExpired(now_ + HealthBook::kWarmUp);
   }
   void Note(std::string_view real, bool up) {
     book_.Note({.vip = Key(kWeb), .real = Ip(real), .up = up, .reason = "tcp: ", .at = {}});
   }
   std::set<IpAddress> Sick() { return book_.Sick(config_.vips[0]); }
 
+  HealthBook::TimePoint now_{std::chrono::seconds(1000)};
   HealthBook book_;
   model::Config config_;
 };
 
 TEST_F(HealthBookTest, NewRealsHaveToPassFirst) {
-  Configure(Checked({"10.0.0.1", "10.0.0.2"}));
-  EXPECT_THAT(Sick(), SizeIs(2));
+  Configure(Checked({"10.0.0.1"}), {{Key(kWeb), Ip("10.0.0.1")}});
+  Configure(Checked({"10.0.0.1", "10.0.0.2", "10.0.0.3"}));
+  EXPECT_THAT(Sick(), ElementsAre(Ip("10.0.0.2"), Ip("10.0.0.3")));
+  Note("10.0.0.2", true);
+  EXPECT_THAT(Sick(), ElementsAre(Ip("10.0.0.3")));
+}
+
+TEST_F(HealthBookTest, AVipOfNewRealsWaitsUntilEachWasProbed) {
+  Configure(Checked({"10.0.0.1", "10.0.0.2", "10.0.0.3"}));
   Note("10.0.0.1", true);
+  Note("10.0.0.2", false);
+  EXPECT_THAT(Sick(), SizeIs(3));
+  EXPECT_FALSE(book_.StandingOf(config_.vips[0]).up);
+  Note("10.0.0.3", true);
   EXPECT_THAT(Sick(), ElementsAre(Ip("10.0.0.2")));
+  EXPECT_EQ(book_.NextExpiry(), std::nullopt);
+}
+
+TEST_F(HealthBookTest, AVipOfNewRealsWaitsOnlySoLong) {
+  Configure(Checked({"10.0.0.1", "10.0.0.2"}));
+  Note("10.0.0.1", true);
+  now_ += std::chrono::seconds(2);
+  Configure(Checked({"10.0.0.1", "10.0.0.2", "10.0.0.3"}));
+  EXPECT_THAT(Sick(), SizeIs(3)) << "a change is no reason to wait longer, or not to";
+  const auto until = now_ - std::chrono::seconds(2) + HealthBook::kWarmUp;
+  EXPECT_EQ(book_.NextExpiry(), until);
+  book_.TakeExpired(until);
+  EXPECT_THAT(Sick(), ElementsAre(Ip("10.0.0.2"), Ip("10.0.0.3")));
+  EXPECT_EQ(book_.NextExpiry(), std::nullopt);
+}
+
+TEST_F(HealthBookTest, AnOverrideDoesNotWait) {
+  Configure(Checked({"10.0.0.1", "10.0.0.2"}));
+  const HealthBook::RealId id{Key(kWeb), Ip("10.0.0.2")};
+  ASSERT_TRUE(book_.SetOverride(id, HealthBook::Override{.up = true, .until = {}}).ok());
+  EXPECT_THAT(Sick(), ElementsAre(Ip("10.0.0.1")));
+  Note("10.0.0.1", true);
+  EXPECT_THAT(Sick(), IsEmpty()) << "nothing is left to wait for";
 }
 
 TEST_F(HealthBookTest, WithoutChecksAllAreUp) {
@@ -91,7 +131,7 @@ TEST_F(HealthBookTest, RealsOfSourceRoutesAreCheckedAsThoseOfTheirVip) {
 TEST_F(HealthBookTest, FailsOpenOnlyByPolicy) {
   model::Config config = Checked({"10.0.0.1", "10.0.0.2", "10.0.0.3"});
   config.vips[0].health.min_healthy = 2;
-  Configure(config);
+  ConfigureWarm(config);
   Note("10.0.0.1", true);
   EXPECT_THAT(Sick(), SizeIs(2));
   EXPECT_FALSE(book_.StandingOf(config_.vips[0]).up);

@@ -108,7 +108,7 @@ TEST(ProbeDoctorTest, OnlyAddressesThatProbesNeedAreMissed) {
 TEST(ProbeDoctorTest, AVipWithTooFewHealthyRealsIsNamed) {
   Host host;
   HealthBook book;
-  book.Update(host.config);
+  book.Update(host.config, HealthBook::TimePoint());
   auto findings = ExamineHealth(host.config, book);
   ASSERT_EQ(findings.size(), 1u);
   EXPECT_EQ(findings[0].level, Level::kWarn);
