@@ -293,8 +293,11 @@ class Lab:
                 time.sleep(0.02)
         for name in self._namespaces():
             run(["ip", "netns", "del", name], check=False)
-        if os.path.ismount(self.bpffs):
-            run(["umount", self.bpffs], check=False)
+        # Threads of a process that has ended may still hold it.
+        deadline = time.monotonic() + 20
+        while os.path.ismount(self.bpffs) and time.monotonic() < deadline:
+            if run(["umount", self.bpffs], check=False).returncode:
+                time.sleep(0.1)
         if self.dir.exists() and not os.path.ismount(self.bpffs):
             shutil.rmtree(self.dir)
         left = self._namespaces() + ([str(self.dir)] if self.dir.exists() else [])
