@@ -34,7 +34,8 @@ class Attempt final : public Timer {
   int ifindex = 0;
   Time started;
   Time deadline;
-  bool sent = false;  // anything at all
+  Duration stalled_before{};  // how long this thread had not got to run, in all
+  bool sent = false;          // anything at all
   // The last connection of this port that ended by a reset of ours, whose other end may not have
   // heard of it yet.
   struct Ended {

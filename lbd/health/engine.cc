@@ -264,11 +264,6 @@ void Engine::Release(Attempt& attempt) {
   TableOf(attempt.flow.source.is_v4()).Release(attempt);
 }
 
-void Engine::NoteStall(Time now, Duration stall) {
-  stalled_at_ = now;
-  stall_ = stall;
-}
-
 std::string Engine::BlindReason(const Task& task) const {
   if (!task.path->problem.empty()) return task.path->problem;
   const bool v4 = task.inner_v4();
@@ -341,6 +336,7 @@ void Engine::Prepare(Task& task, Attempt& attempt, Time now) {
   attempt.context = task.context;
   attempt.ifindex = hop.ifindex;
   attempt.started = now;
+  attempt.stalled_before = stalled_;
   attempt.sent = false;
   attempt.deadline = now + milliseconds(context.check.timing.timeout_ms);
   if (const DatagramProber* datagram = context.datagram()) {
@@ -429,16 +425,17 @@ Outcome Engine::TimeoutOf(const Attempt& attempt) const {
   return {Failure::kTimeout, fmt::format("timeout after {}, {}", waited, what)};
 }
 
-std::string Engine::ExcuseOf(const Attempt& attempt) const {
+std::string Engine::ExcuseOf(const Attempt& attempt, Time now) {
   const Path& path = *attempt.task->path;
   if (!path.problem.empty()) return path.problem;
   if (path.problem_at >= attempt.started) return "its next hop changed during the probe";
   if (std::string problem = wire_.Problem(attempt.ifindex); !problem.empty()) return problem;
   if (!attempt.sent) return "there was no room to send the probe";
-  if (stalled_at_ >= attempt.started && stall_ * 2 > attempt.deadline - attempt.started) {
-    return fmt::format("the prober itself did not get to run for {}", HumanDuration(stall_));
+  const Duration stalled = stalled_ - attempt.stalled_before;
+  if (stalled * 2 > attempt.deadline - attempt.started) {
+    return fmt::format("the prober itself did not get to run for {}", HumanDuration(stalled));
   }
-  return "";
+  return wire_.Loss(now);
 }
 
 void Engine::Finish(Attempt& attempt, Outcome outcome, Time at, Time now) {
@@ -453,7 +450,7 @@ void Engine::Finish(Attempt& attempt, Outcome outcome, Time at, Time now) {
     }
   }
   std::string excuse;
-  if (outcome.failure == Failure::kTimeout) excuse = ExcuseOf(attempt);
+  if (outcome.failure == Failure::kTimeout) excuse = ExcuseOf(attempt, now);
   const Time started = attempt.started;
   Release(attempt);
 

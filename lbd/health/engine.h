@@ -42,7 +42,7 @@ class Engine {
   void Advance(Time now) { wheel_.Advance(now); }
   Time NextAt(Time now, Duration limit) const { return wheel_.NextWithin(now, limit); }
   // This thread did not get to run for so long: what timed out meanwhile is nobody's fault.
-  void NoteStall(Time now, Duration stall);
+  void NoteStall(Duration stall) { stalled_ += stall; }
 
   // Probes a second that the plan asks for.
   double rate() const { return rate_; }
@@ -100,7 +100,7 @@ class Engine {
   // The probe is over. Frees its place.
   void Finish(Attempt& attempt, Outcome outcome, Time at, Time now);
   // Why a time-out of this probe is no verdict; empty: it is one.
-  std::string ExcuseOf(const Attempt& attempt) const;
+  std::string ExcuseOf(const Attempt& attempt, Time now);
   Outcome TimeoutOf(const Attempt& attempt) const;
   void Judge(Task& task, const Outcome& outcome, Time now);
   void Schedule(Task& task, Time started, Time now);
@@ -127,8 +127,7 @@ class Engine {
   std::unique_ptr<AttemptTable> table_v6_;
   Counters counters_;
   LatencyHistogram latency_;
-  Time stalled_at_;
-  Duration stall_{};
+  Duration stalled_{};  // in all
 };
 
 }  // namespace lb::health

@@ -5,6 +5,8 @@
 #include <net/if.h>
 #include <pthread.h>
 #include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -90,6 +92,8 @@ Report ProbeChecker::MakeReport(const Scope& scope) {
 }
 
 void ProbeChecker::Run() {
+  // Of this thread alone, and only where lbd may (LimitNICE=): late answers are lost answers.
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
   while (true) {
     Time now = std::chrono::steady_clock::now();
     auto wait = milliseconds(-1);
@@ -107,10 +111,10 @@ void ProbeChecker::Run() {
     if (!loop_->RunOnce(wait)) break;
     if (engine_ == nullptr) continue;
     now = std::chrono::steady_clock::now();
-    if (now > expected && now - expected > kStall) engine_->NoteStall(now, now - expected);
+    if (now > expected && now - expected > kStall) engine_->NoteStall(now - expected);
     Round(now);
     const Time end = std::chrono::steady_clock::now();
-    if (end - now > kStall) engine_->NoteStall(end, end - now);
+    if (end - now > kStall) engine_->NoteStall(end - now);
   }
 }
 
@@ -120,6 +124,7 @@ void ProbeChecker::Round(Time now) {
   wire_.Flush();
   if (now < look_at_) return;
   look_at_ = now + kLook;
+  wire_.MeasureLoss(now);
   if (!open_.empty() && !wire_.Intact()) OpenSockets(open_);
 }
 

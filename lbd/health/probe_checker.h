@@ -52,6 +52,7 @@ class ProbeChecker final : public Checker {
   // How often queues and interfaces are looked at.
   static constexpr auto kLook = std::chrono::seconds(1);
   static constexpr auto kStall = std::chrono::milliseconds(20);
+  static constexpr int kNice = -10;
 
   dataplane::ProbePath& path_;
   std::unique_ptr<EventLoop> loop_;

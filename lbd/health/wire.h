@@ -5,6 +5,8 @@
 #include <span>
 #include <string>
 
+#include "lbd/health/time.h"
+
 namespace lb::health {
 
 // Where frames go out.
@@ -18,6 +20,8 @@ class Wire {
   virtual void Commit(size_t size) = 0;
   // Why nothing can be sent by this interface, or answers not be seen; empty: it works.
   virtual std::string Problem(int ifindex) const = 0;
+  // Why many of the answers that came lately were not seen; empty: all were, or nearly all.
+  virtual std::string Loss(Time now) = 0;
 };
 
 }  // namespace lb::health

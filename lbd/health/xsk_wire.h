@@ -12,6 +12,7 @@
 #include "lbd/base/status.h"
 #include "lbd/dataplane/probe_path.h"
 #include "lbd/health/frame.h"
+#include "lbd/health/loss_meter.h"
 #include "lbd/health/report.h"
 #include "lbd/health/time.h"
 #include "lbd/health/wire.h"
@@ -78,6 +79,7 @@ class XskSocket {
   // 0: all is well.
   int Flush();
   void AddStatistics(SocketReport& report) const;
+  uint64_t received() const { return received_; }
 
  private:
   explicit XskSocket(Umem& umem) : umem_(umem) {}
@@ -98,6 +100,7 @@ class XskSocket {
   uint64_t reserved_ = 0;
   bool has_reserved_ = false;
   uint32_t uncommitted_ = 0;  // in the ring, not yet submitted
+  uint64_t received_ = 0;
   xsk_ring_cons rx_{};
   xsk_ring_prod tx_{};
   xsk_ring_prod fill_{};
@@ -139,6 +142,9 @@ class XskWire final : public Wire {
   std::span<uint8_t> Reserve(int ifindex) override;
   void Commit(size_t size) override;
   std::string Problem(int ifindex) const override;
+  std::string Loss(Time now) override;
+  // Takes note of what was lost. To be called once a second.
+  void MeasureLoss(Time now);
 
  private:
   struct Port {
@@ -157,6 +163,7 @@ class XskWire final : public Wire {
   std::unique_ptr<Umem> umem_;
   std::map<int, Port> ports_;  // destroyed before the memory
   XskSocket* reserving_ = nullptr;
+  LossMeter loss_;
 };
 
 template <typename Visitor>
@@ -173,6 +180,7 @@ void XskSocket::Receive(Time now, Visitor visitor) {
   if (count == 0) return;
   xsk_ring_cons__release(&rx_, count);
   in_fill_ -= count;
+  received_ += count;
   Fill();
 }
 

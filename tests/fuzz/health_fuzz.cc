@@ -56,6 +56,7 @@ class RecordingWire final : public Wire {
     last.assign(buffer_.begin(), buffer_.begin() + static_cast<ptrdiff_t>(size));
   }
   std::string Problem(int /*ifindex*/) const override { return ""; }
+  std::string Loss(Time /*now*/) override { return ""; }
 
   size_t count = 0;
   std::vector<uint8_t> last;

@@ -34,9 +34,11 @@ class FakeWire final : public Wire {
     if (size != 0) sent.emplace_back(buffer_.begin(), buffer_.begin() + size);
   }
   std::string Problem(int) const override { return problem; }
+  std::string Loss(Time) override { return loss; }
 
   bool full = false;
   std::string problem;
+  std::string loss;
   std::deque<std::vector<uint8_t>> sent;
 
  private:
@@ -445,16 +447,30 @@ TEST_F(EngineTest, TroubleOfOursDuringAProbeIsNoVerdict) {
   EXPECT_FALSE(Row().last_at);
   // Our own thread did not run for most of the next one.
   NextSyn();
-  engine_.NoteStall(now_, milliseconds(300));
+  engine_.NoteStall(milliseconds(150));
+  engine_.NoteStall(milliseconds(150));
   Pass(milliseconds(501));
   EXPECT_EQ(counters().frozen, 2u);
   EXPECT_THAT(Row().blind, HasSubstr("did not get to run for 300 ms"));
   // A short one is no excuse.
   NextSyn();
-  engine_.NoteStall(now_, milliseconds(200));
+  engine_.NoteStall(milliseconds(200));
   Pass(milliseconds(501));
   EXPECT_EQ(counters().frozen, 2u);
   EXPECT_TRUE(Row().last_at);
+}
+
+TEST_F(EngineTest, AnswersThatAreLostHereAreNoVerdictButRefusalsAre) {
+  Plan1(model::TcpCheck());
+  wire_.loss = "no room";
+  NextSyn();
+  Pass(milliseconds(501));
+  EXPECT_EQ(counters().frozen, 1u);
+  EXPECT_EQ(Row().blind, "no room");
+  EXPECT_FALSE(Row().last_at);
+  Refuse(NextSyn());
+  Refuse(NextSyn());
+  EXPECT_EQ(Row().state, State::kDown);
 }
 
 TEST_F(EngineTest, AFullRingDelays) {
