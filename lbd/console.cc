@@ -79,9 +79,7 @@ class Console {
                             [](const dataplane::Service& candidate) { return candidate.vip.key; });
       if (service == snapshot->services.end()) continue;
       row["slots"] = service->SlotsPerReal();
-      const std::vector<model::Real>* reals = snapshot->FindReals(group);
-      if (reals == nullptr) continue;
-      for (const model::Real& real : *reals) {
+      for (const model::Real& real : snapshot->ConfiguredReals(group)) {
         row["states"].push_back(model::ToString(real.state));
         const control::HealthBook::Entry* entry = health.book.Find({*key, real.address});
         const auto why = blind.find({*key, real.address});

@@ -40,14 +40,15 @@ std::string Snapshot::etag() const {
   return fmt::format("{}-{:x}", generation, micros);
 }
 
-const std::vector<model::Real>* Snapshot::FindReals(model::VipKey group) const {
+std::vector<model::Real> Snapshot::ConfiguredReals(model::VipKey group) const {
   const uint16_t number = std::exchange(group.route, uint16_t{0});
   const model::Vip* vip = config.FindVip(group);
-  if (vip == nullptr || number == 0) return vip == nullptr ? nullptr : &vip->reals;
-  const auto route = std::ranges::find(
-      vip->source_routes, number,
-      [](const model::SourceRoute& candidate) { return model::RouteNumber(candidate.name); });
-  return route == vip->source_routes.end() ? nullptr : &route->reals;
+  if (vip == nullptr) return {};
+  if (number == 0) return vip->reals;
+  for (const model::SourceRoute& route : vip->source_routes) {
+    if (model::RouteNumber(route.name) == number) return model::RouteVip(*vip, route).reals;
+  }
+  return {};
 }
 
 StatusOr<std::unique_ptr<Controller>> Controller::Create(

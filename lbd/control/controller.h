@@ -45,9 +45,9 @@ struct Snapshot {
 
   // Names this configuration, over restarts too.
   std::string etag() const;
-  // The reals of a VIP or of its source route as they are configured: those of services are down
-  // where their health is. Null: there is no such group.
-  const std::vector<model::Real>* FindReals(model::VipKey group) const;
+  // The reals of a VIP or of its source route, in the order of its service, but as they are
+  // configured: those of services are down where their health is. Empty: there is no such group.
+  std::vector<model::Real> ConfiguredReals(model::VipKey group) const;
 };
 
 // What the kernel side has to say.

@@ -75,7 +75,7 @@ void CollectService(const dataplane::Service& service, const std::vector<model::
   const std::vector<uint32_t> slots = service.SlotsPerReal();
   std::array<int, std::size(kStates)> by_state{};
   int serving = 0;
-  for (size_t i = 0; i < slots.size(); ++i) {
+  for (size_t i = 0; i < configured.size(); ++i) {
     const model::Real& real = configured[i];
     ++by_state[static_cast<size_t>(real.state)];
     serving += slots[i] > 0 && !unresolved.contains(real.address);
@@ -161,10 +161,8 @@ void CollectMetrics(Controller& controller, std::string_view version, Samples& s
     if (!hop.problem.empty()) unresolved.insert(hop.real);
   }
   for (const dataplane::Service& service : snapshot->services) {
-    const std::vector<model::Real>* configured = snapshot->FindReals(service.vip.key);
-    if (configured == nullptr) continue;
-    CollectService(service, *configured, GroupOf(service.vip.key, snapshot->config), unresolved,
-                   samples);
+    CollectService(service, snapshot->ConfiguredReals(service.vip.key),
+                   GroupOf(service.vip.key, snapshot->config), unresolved, samples);
   }
   CollectStats(controller.ReadStats(), snapshot->config, samples);
   CollectHealth(controller.Health({.detail = health::Detail::kStates}), snapshot->config, samples);

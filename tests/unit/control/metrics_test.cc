@@ -99,6 +99,8 @@ TEST_F(MetricsTest, ASourceRouteHasSamplesOfItsOwn) {
            R"(lbd_vip_serving_reals{vip="192.0.2.1:80/tcp"} 1)",
            R"(lbd_vip_serving_reals{vip="192.0.2.1:80/tcp",route="office"} 1)",
            R"(lbd_real_slots{vip="192.0.2.1:80/tcp",route="office",real="10.0.0.2"} 16384)",
+           R"(lbd_real_slots{vip="192.0.2.1:80/tcp",route="office",real="10.0.0.1"} 0)",
+           R"(lbd_vip_reals{vip="192.0.2.1:80/tcp",route="office",state="standby"} 1)",
            R"(lbd_vip_refused_packets_total{vip="192.0.2.1:80/tcp",reason="source_limited"} 8)",
        }) {
     EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
