@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "cli/objects.h"
@@ -22,6 +24,24 @@ Cell StateCell(const v1::Real& real) {
       return Cell(text, Colour::kRed);
     default:
       return Cell(text);
+  }
+}
+
+Cell HealthCell(const v1::RealHealth& real) {
+  if (real.has_override_up()) {
+    return Cell(real.override_up() ? "set up" : "set down", Colour::kYellow);
+  }
+  if (real.checks().empty()) return Cell("-");
+  const bool blind = std::ranges::any_of(
+      real.checks(), [](const v1::CheckHealth& check) { return !check.blind().empty(); });
+  const std::string suffix = blind ? ", blind" : "";
+  switch (real.state()) {
+    case v1::HEALTH_STATE_UP:
+      return Cell("up" + suffix, blind ? Colour::kYellow : Colour::kGreen);
+    case v1::HEALTH_STATE_DOWN:
+      return Cell("down" + suffix, Colour::kRed);
+    default:
+      return Cell("unknown" + suffix, Colour::kYellow);
   }
 }
 
@@ -131,7 +151,9 @@ Status ListReals(const Session& session, const RealArguments& arguments) {
     return OkStatus();
   }
   if (session.format == Format::kTable) {
-    session.io.out << RealTable(vips, /*with_vip=*/true, session.wide).ToString(session.io.colour);
+    const auto health = HealthFor(session, arguments.vip.empty() ? nullptr : &keys[0]);
+    session.io.out
+        << RealTable(vips, health, /*with_vip=*/true, session.wide).ToString(session.io.colour);
     return OkStatus();
   }
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
@@ -146,8 +168,20 @@ Status ListReals(const Session& session, const RealArguments& arguments) {
   return OkStatus();
 }
 
+v1::GetHealthResponse HealthFor(const Session& session, const v1::VipKey* vip) {
+  v1::GetHealthRequest request;
+  if (vip != nullptr) *request.mutable_vip() = *vip;
+  return session.client.Call(request).value_or(v1::GetHealthResponse());
+}
+
 Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>& vips,
-                bool with_vip, bool wide) {
+                const v1::GetHealthResponse& health, bool with_vip, bool wide) {
+  std::map<std::pair<std::string, std::string>, Cell> health_of;
+  for (const v1::VipHealth& vip : health.vips()) {
+    for (const v1::RealHealth& real : vip.reals()) {
+      health_of.emplace(std::pair(ToText(vip.vip()), real.address()), HealthCell(real));
+    }
+  }
   std::vector<Column> columns = {{"ADDRESS"},
                                  {"WEIGHT", Align::kRight},
                                  {"STATE"},
@@ -156,6 +190,8 @@ Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>
                                  {"SHARE", Align::kRight},
                                  {"FLOWS", Align::kRight},
                                  {"NEXT HOP"}};
+  const auto behind_state = [](auto& columns_or_cells) { return columns_or_cells.begin() + 3; };
+  if (health.probing()) columns.insert(behind_state(columns), {"HEALTH"});
   if (with_vip) columns.insert(columns.begin(), {"VIP"});
   if (wide) columns.insert(columns.end(), {{"LEAVING", Align::kRight}, {"DEADLINE"}});
   Table table(std::move(columns));
@@ -172,6 +208,10 @@ Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>
           HumanShare(status.slots(), status.ring_slots()),
           HumanCount(status.flows()),
           problem.empty() ? Cell("ok", Colour::kGreen) : Cell(problem, Colour::kRed)};
+      if (health.probing()) {
+        const auto known = health_of.find({vip, real.address()});
+        row.insert(behind_state(row), known != health_of.end() ? known->second : Cell("-"));
+      }
       if (with_vip) row.insert(row.begin(), vip);
       if (wide) {
         row.push_back(HumanCount(status.leaving_slots()));

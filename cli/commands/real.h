@@ -32,8 +32,10 @@ Status ActivateReal(const Session& session, const RealArguments& arguments);
 Status DeleteReal(const Session& session, const RealArguments& arguments);
 Status ListReals(const Session& session, const RealArguments& arguments);
 
-// The reals of each VIP, which is given as text.
+// The reals of each VIP, which is given as text; with their health where reals are probed.
 Table RealTable(const std::vector<std::pair<std::string, v1::ListRealsResponse>>& vips,
-                bool with_vip, bool wide = false);
+                const v1::GetHealthResponse& health, bool with_vip, bool wide = false);
+// For RealTable(): of one VIP or, without a key, of all. Empty where lbd does not say.
+v1::GetHealthResponse HealthFor(const Session& session, const v1::VipKey* vip);
 
 }  // namespace lb::cli

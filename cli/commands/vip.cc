@@ -299,9 +299,9 @@ Status ShowVip(const Session& session, const VipArguments& arguments) {
                                      HumanCount(refused.denied()), HumanCount(refused.limited()),
                                      HumanCount(refused.source_limited()))});
   }
-  session.io.out
-      << head.ToString(session.io.colour) << '\n'
-      << RealTable({{ToText(key), reals}}, /*with_vip=*/false).ToString(session.io.colour);
+  session.io.out << head.ToString(session.io.colour) << '\n'
+                 << RealTable({{ToText(key), reals}}, HealthFor(session, &key), /*with_vip=*/false)
+                        .ToString(session.io.colour);
   return OkStatus();
 }
 

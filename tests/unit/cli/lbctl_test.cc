@@ -241,6 +241,35 @@ reals:
   EXPECT_EQ(Json()["reals"][1]["slots"], 0);
 }
 
+TEST_F(LbctlTest, RealListHasTheHealthOfRealsThatAreProbed) {
+  lbd_.reals = Read<v1::ListRealsResponse>(R"(
+reals:
+  - {real: {address: 10.0.0.1}}
+  - {real: {address: 10.0.0.2}}
+  - {real: {address: 10.0.0.3}}
+  - {real: {address: 10.0.0.4}}
+)");
+  lbd_.health = Read<v1::GetHealthResponse>(R"(
+probing: true
+vips:
+  - vip: {address: 192.0.2.1, port: 80, protocol: tcp}
+    reals:
+      - {address: 10.0.0.1, state: up, checks: [{check: http}, {check: icmp, blind: no next hop}]}
+      - {address: 10.0.0.2, state: down, checks: [{check: http}]}
+      - {address: 10.0.0.3, state: down, override_up: true, checks: [{check: http}]}
+)");
+  EXPECT_EQ(Lbctl({"real", "list", "192.0.2.1:80"}), kDone);
+  EXPECT_EQ(
+      out_,
+      "VIP               ADDRESS   WEIGHT  STATE   HEALTH     ENCAP  SLOTS  SHARE  FLOWS  NEXT "
+      "HOP\n"
+      "192.0.2.1:80/tcp  10.0.0.1     100  active  up, blind  ipip       0      -      0  ok\n"
+      "192.0.2.1:80/tcp  10.0.0.2     100  active  down       ipip       0      -      0  ok\n"
+      "192.0.2.1:80/tcp  10.0.0.3     100  active  set up     ipip       0      -      0  ok\n"
+      "192.0.2.1:80/tcp  10.0.0.4     100  active  -          ipip       0      -      0  ok\n");
+  EXPECT_EQ(lbd_.get_health.vip().address(), "192.0.2.1");
+}
+
 TEST_F(LbctlTest, VipShowIsOneVip) {
   lbd_.vips = Read<v1::ListVipsResponse>(
       "vips: [{address: 192.0.2.1, port: 80, protocol: tcp, name: web}]");
