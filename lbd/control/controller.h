@@ -69,6 +69,7 @@ struct Explained {
 struct HealthReport {
   bool probing = false;
   HealthBook book;
+  health::LatencyHistogram reactions;  // from a deciding answer or time-out until the rings follow
   health::Report probes;
 };
 
@@ -213,6 +214,7 @@ class Controller {
   RingCache rings_;
   Lifecycle lifecycle_;
   HealthBook health_;
+  health::LatencyHistogram reactions_;
   bool probing_ = false;
   RequestLog request_log_;
   std::optional<Unconfirmed> unconfirmed_;

@@ -52,6 +52,7 @@ void Controller::TakeTransitions() {
   }
   const auto now = std::chrono::steady_clock::now();
   const std::shared_ptr<const Snapshot> current = snapshot();
+  std::vector<health::Time> decided;
   for (const health::Transition& transition : transitions) {
     const HealthBook::RealId id{transition.vip, transition.real};
     const HealthBook::Entry* entry = health_.Find(id);
@@ -62,8 +63,11 @@ void Controller::TakeTransitions() {
       lifecycle_.Return(*vip, transition.real, now);
     }
     TellHealth(id, transition.up, transition.reason);
+    decided.push_back(transition.at);
   }
-  (void)Reforward(now);
+  if (!Reforward(now).ok()) return;
+  const auto done = std::chrono::steady_clock::now();
+  for (const health::Time at : decided) reactions_.Add(done - at);
 }
 
 void Controller::TellHealth(const HealthBook::RealId& id, bool up, const std::string& reason) {
@@ -74,7 +78,7 @@ void Controller::TellHealth(const HealthBook::RealId& id, bool up, const std::st
 }
 
 HealthReport Controller::Health(const health::Scope& scope) {
-  HealthReport report = Call([this] { return HealthReport{probing_, health_, {}}; });
+  HealthReport report = Call([this] { return HealthReport{probing_, health_, reactions_, {}}; });
   if (report.probing) report.probes = checker_->MakeReport(scope);
   return report;
 }

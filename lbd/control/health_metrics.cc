@@ -63,6 +63,14 @@ void CollectChecks(std::span<const health::CheckReport> checks, Samples& samples
   }
 }
 
+void AddHistogram(Metric metric, const health::LatencyHistogram& histogram, Samples& samples) {
+  constexpr auto& kBounds = health::LatencyHistogram::kBoundsMicros;
+  std::array<double, kBounds.size()> bounds{};
+  std::ranges::transform(kBounds, bounds.begin(), [](uint32_t micros) { return micros / 1e6; });
+  samples.Add(metric, {}, bounds, histogram.counts(),
+              static_cast<double>(histogram.sum_micros()) / 1e6);
+}
+
 void CollectProbes(const health::Report& report, Samples& samples) {
   const health::Counters& counters = report.counters;
   const auto count = [&](Metric metric, std::initializer_list<std::string_view> labels,
@@ -83,11 +91,7 @@ void CollectProbes(const health::Report& report, Samples& samples) {
   count(Metric::kProbeFrames, {"late"}, counters.late);
   count(Metric::kProbeResets, {}, counters.resets);
   count(Metric::kProbesInFlight, {}, report.in_flight);
-  constexpr auto& kBounds = health::LatencyHistogram::kBoundsMicros;
-  std::array<double, kBounds.size()> bounds{};
-  std::ranges::transform(kBounds, bounds.begin(), [](uint32_t micros) { return micros / 1e6; });
-  samples.Add(Metric::kProbeSeconds, {}, bounds, report.latency.counts(),
-              static_cast<double>(report.latency.sum_micros()) / 1e6);
+  AddHistogram(Metric::kProbeSeconds, report.latency, samples);
 }
 
 void CollectSockets(std::span<const health::SocketReport> sockets, Samples& samples) {
@@ -116,6 +120,7 @@ void CollectHealth(const HealthReport& report, const model::Config& config, Samp
   if (!report.probing) return;
   CollectChecks(report.probes.checks, samples);
   CollectProbes(report.probes, samples);
+  AddHistogram(Metric::kReactionSeconds, report.reactions, samples);
   CollectSockets(report.probes.sockets, samples);
 }
 

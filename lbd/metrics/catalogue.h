@@ -82,6 +82,8 @@ enum class Type : uint8_t { kCounter, kGauge, kHistogram };
   X(kProbesInFlight, "lbd_probes_in_flight", kGauge, "", "Probes under way.")                      \
   X(kProbeSeconds, "lbd_probe_duration_seconds", kHistogram, "",                                   \
     "How long successful probes took.")                                                            \
+  X(kReactionSeconds, "lbd_health_reaction_seconds", kHistogram, "",                               \
+    "From the answer or time-out that decides about a real until the rings in force follow.")      \
   X(kSocketQueues, "lbd_probe_socket_queues", kGauge, "interface,mode",                            \
     "Receive queues of an interface, each with an AF_XDP socket for probes; by copy or zero_copy.") \
   X(kSocketProblem, "lbd_probe_socket_problem", kGauge, "interface",                               \

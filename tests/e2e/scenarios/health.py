@@ -108,7 +108,19 @@ def health_failures():
         events = lbctl(lab, "events").stdout
         expect(f"{VIP4}:80/tcp real {real1.ip4}: down: http: connection refused" in events,
                f"events:\n{events}")
-        return {"out_after": f"{out_after:.2f}"}
+        return {"out_after": f"{out_after:.2f}", **reactions(lab)}
+
+
+def reactions(lab):
+    """How soon the rings followed the checks; figures, as machines are busy."""
+    text = lab.lb.run(["curl", "-sf", "--max-time", "10", "http://127.0.0.1:9188/metrics"]).stdout
+    values = {line.split()[0]: float(line.split()[1]) for line in text.splitlines()
+              if line.startswith("lbd_health_reaction_seconds")}
+    count = values["lbd_health_reaction_seconds_count"]
+    expect(count > 0, "no transition reached a ring")
+    mean = 1e3 * values["lbd_health_reaction_seconds_sum"] / count
+    return {"transitions": int(count), "reaction_ms": f"{mean:.2f}",
+            "within_10ms": int(values['lbd_health_reaction_seconds_bucket{le="0.01"}'])}
 
 
 def apply(lab, document):

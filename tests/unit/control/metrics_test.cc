@@ -208,6 +208,7 @@ TEST_F(MetricsTest, WhatTheProberKnowsIsExported) {
            R"(lbd_probe_resets_total 10)",
            R"(lbd_probes_in_flight 11)",
            R"(lbd_probe_duration_seconds_count 2)",
+           R"(lbd_health_reaction_seconds_count 2)",
            R"(lbd_probe_duration_seconds_sum 8.5)",
            R"(lbd_probe_duration_seconds_bucket{le="0.25"} 0)",
            R"(lbd_probe_duration_seconds_bucket{le="1"} 1)",
