@@ -128,8 +128,10 @@ void Controller::Tell(const model::Config& before, const Snapshot& after,
   const auto drains = [](const model::Real* real) {
     return real != nullptr && real->state == model::RealState::kDraining;
   };
-  for (const model::Vip& vip : after.config.vips) {
-    const model::Vip* was = before.FindVip(vip.key);
+  for (size_t i = 0; i < after.config.vips.size(); ++i) {
+    const model::Vip& vip = after.config.vips[i];
+    const bool same_place = i < before.vips.size() && before.vips[i].key == vip.key;
+    const model::Vip* was = same_place ? &before.vips[i] : before.FindVip(vip.key);
     if (was != nullptr && *was == vip) continue;
     for (const model::Real& real : vip.reals) {
       const model::Real* real_was = was != nullptr ? was->FindReal(real.address) : nullptr;
@@ -150,10 +152,23 @@ void Controller::LookSoon() {
   timerfd_settime(look_timer_.get(), 0, &timer, nullptr);
 }
 
-dataplane::Desired Controller::DesiredNow(const model::Config& config, Lifecycle::TimePoint now) {
+dataplane::Desired Controller::DesiredNow(const model::Config& config, Lifecycle::TimePoint now,
+                                          const Snapshot* before,
+                                          const std::optional<std::set<model::VipKey>>& touched) {
   dataplane::Desired desired{
       .settings = config.settings, .services = {}, .probing = config.probing()};
+  const std::span<const dataplane::Service> known =
+      before != nullptr && touched ? before->services : std::span<const dataplane::Service>();
+  size_t next = 0;
   for (const model::Vip& vip : config.vips) {
+    const size_t count = 1 + vip.source_routes.size();
+    if (!known.empty() && !touched->contains(vip.key) && !lifecycle_.Starts(vip.key)) {
+      // VIPs that were not touched keep their order.
+      while (known[next].vip.key != vip.key) ++next;
+      desired.services.insert(desired.services.end(), &known[next], &known[next] + count);
+      next += count;
+      continue;
+    }
     const std::set<IpAddress> sick = health_.Sick(vip);
     desired.services.push_back(
         {WithDown(vip, sick), rings_.Get(lifecycle_.Effective(vip, now), sick)});
@@ -213,9 +228,11 @@ Status Controller::Reforward(Lifecycle::TimePoint now) {
   if (desired.services != before->services) {
     if (const Status status = dataplane_->UpdateRings(desired.services); !status.ok()) {
       LOG(ERROR) << "Rings as weights and health are now: " << Message(status);
+      behind_ = true;
       ScheduleTimer(now, now + kRetry);  // the last step would be its last chance
       return status;
     }
+    behind_ = false;
     rings_.Trim();
     auto after = std::make_shared<Snapshot>(*before);
     after->services = std::move(desired.services);
@@ -263,7 +280,6 @@ StatusOr<Explained> Controller::Explain(const dataplane::Frame& frame,
       result.generation = 0;
       const auto at = std::chrono::steady_clock::now();
       desired = DesiredNow(result.config, at);
-      DesiredNow(now->config, at);  // asks for the rings in force
       rings_.Trim();
     }
     const auto& interfaces = result.config.settings.interfaces;

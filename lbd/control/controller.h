@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <thread>
@@ -166,8 +167,11 @@ class Controller {
   // The time to confirm is over.
   void TakeBack();
 
-  // What the data plane is to do now for `config`.
-  dataplane::Desired DesiredNow(const model::Config& config, Lifecycle::TimePoint now);
+  // What the data plane is to do now for `config`. What is in force (`before`) goes on for all VIPs
+  // but those that were `touched`, where that says which.
+  dataplane::Desired DesiredNow(const model::Config& config, Lifecycle::TimePoint now,
+                                const Snapshot* before = nullptr,
+                                const std::optional<std::set<model::VipKey>>& touched = {});
   // The time has come for a step of a slow start, the end of a drain or of the wait for a
   // confirmation.
   void OnTimer();
@@ -215,6 +219,7 @@ class Controller {
   Lifecycle lifecycle_;
   HealthBook health_;
   health::LatencyHistogram reactions_;
+  bool behind_ = false;  // the services in force are not those of weights and health now
   bool probing_ = false;
   RequestLog request_log_;
   std::optional<Unconfirmed> unconfirmed_;

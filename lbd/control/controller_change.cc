@@ -209,13 +209,18 @@ StatusOr<Outcome> Controller::Commit(const std::shared_ptr<const Snapshot>& befo
     health_ = health_before;
   };
   lifecycle_.Update(before->config, config, now);
-  health_.Update(config, now,
-                 before->generation == 0 ? dataplane_->Serving() : std::set<HealthBook::RealId>());
-  dataplane::Desired desired = DesiredNow(config, now);
+  if (draft.touched() && before->generation > 0) {
+    health_.UpdateVips(config, now, *draft.touched());
+  } else {
+    health_.Update(
+        config, now,
+        before->generation == 0 ? dataplane_->Serving() : std::set<HealthBook::RealId>());
+  }
+  dataplane::Desired desired =
+      DesiredNow(config, now, behind_ ? nullptr : before.get(), draft.touched());
   if (options.validate_only || options.max_disruption) {
     outcome.disruptions = Predict(*before, config, desired);
   }
-  if (options.validate_only) DesiredNow(before->config, now);  // asks for the rings in force
   rings_.Trim();  // here, so that refused changes do not pile up theirs
   for (const Disruption& disruption : outcome.disruptions) {
     if (!options.max_disruption || disruption.moved_slots <= *options.max_disruption) continue;
@@ -248,6 +253,7 @@ StatusOr<Outcome> Controller::Commit(const std::shared_ptr<const Snapshot>& befo
   }
   LB_RETURN_IF_ERROR(Install(revision, draft, desired, *before));
   std::move(take_back).Cancel();
+  behind_ = false;
 
   unconfirmed_.reset();
   if (options.confirm_within) {

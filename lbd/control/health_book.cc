@@ -21,73 +21,104 @@ HealthBook::RealId IdOf(model::VipKey key, const IpAddress& real) {
 
 void HealthBook::Update(const model::Config& config, TimePoint now,
                         const std::set<RealId>& serving) {
-  probing_ = config.probes.mode == model::HealthMode::kAfXdp;
   std::set<RealId> served;
   for (const auto& [key, real] : serving) served.insert(IdOf(key, real));
-  std::map<RealId, Entry> entries;
-  std::map<model::VipKey, TimePoint> warming;
-  for (const model::Vip& vip : config.vips) {
-    const bool checked = probing_ && !vip.checks.empty();
-    bool fresh = checked;
-    for (const model::Real& real : vip.AllReals()) {
-      const RealId id{vip.key, real.address};
-      const auto known = entries_.find(id);
-      Entry entry;
-      if (known != entries_.end()) entry = known->second;
-      if (!checked) {
-        entry.state = State::kUp;
-        entry.reason.clear();
-      } else if (known == entries_.end()) {
-        entry.state = served.contains(id) ? State::kUp : State::kUnknown;
-      }
-      fresh = fresh && known == entries_.end() && entry.state == State::kUnknown;
-      entries.emplace(id, std::move(entry));
-    }
-    const auto waits = warming_.find(vip.key);
-    if (checked && waits != warming_.end()) warming.insert(*waits);
-    if (fresh) warming.emplace(vip.key, now + kWarmUp);
+  const HealthBook before = *this;
+  probing_ = config.probes.mode == model::HealthMode::kAfXdp;
+  vips_.clear();
+  warming_.clear();
+  for (const model::Vip& vip : config.vips) Take(vip, before, served, now);
+  std::erase_if(overridden_, [this](const RealId& id) { return Find(id) == nullptr; });
+}
+
+void HealthBook::UpdateVips(const model::Config& config, TimePoint now,
+                            const std::set<model::VipKey>& touched) {
+  const HealthBook before = *this;
+  for (const model::VipKey& key : touched) {
+    vips_.erase(key);
+    warming_.erase(key);
+    if (const model::Vip* vip = config.FindVip(key)) Take(*vip, before, {}, now);
   }
-  entries_ = std::move(entries);
-  warming_ = std::move(warming);
+  std::erase_if(overridden_, [this](const RealId& id) { return Find(id) == nullptr; });
+}
+
+void HealthBook::Take(const model::Vip& vip, const HealthBook& before,
+                      const std::set<RealId>& served, TimePoint now) {
+  const bool checked = probing_ && !vip.checks.empty();
+  bool fresh = checked;
+  auto reals = std::make_shared<Reals>();
+  for (const model::Real& real : vip.AllReals()) {
+    const RealId id{vip.key, real.address};
+    const Entry* known = before.Find(id);
+    Entry entry;
+    if (known != nullptr) entry = *known;
+    if (!checked) {
+      entry.state = State::kUp;
+      entry.reason.clear();
+    } else if (known == nullptr) {
+      entry.state = served.contains(id) ? State::kUp : State::kUnknown;
+    }
+    fresh = fresh && known == nullptr && entry.state == State::kUnknown;
+    reals->emplace(real.address, std::move(entry));
+  }
+  vips_[vip.key] = std::move(reals);
+  const auto waits = before.warming_.find(vip.key);
+  if (checked && waits != before.warming_.end()) warming_.insert(*waits);
+  if (fresh) warming_.emplace(vip.key, now + kWarmUp);
+}
+
+HealthBook::Entry& HealthBook::Change(const RealId& id) {
+  std::shared_ptr<const Reals>& reals = vips_.at(id.first);
+  auto changed = std::make_shared<Reals>(*reals);
+  Entry& entry = changed->at(id.second);
+  reals = std::move(changed);
+  return entry;
 }
 
 bool HealthBook::AllSettled(const model::VipKey& vip) const {
-  for (auto entry = entries_.lower_bound({vip, IpAddress()});
-       entry != entries_.end() && entry->first.first == vip; ++entry) {
-    if (entry->second.state == State::kUnknown && !entry->second.override_) return false;
-  }
-  return true;
+  return std::ranges::none_of(*vips_.at(vip), [](const auto& item) {
+    return item.second.state == State::kUnknown && !item.second.override_;
+  });
 }
 
 bool HealthBook::Note(const health::Transition& transition) {
-  const auto entry = entries_.find({transition.vip, transition.real});
+  const RealId id{transition.vip, transition.real};
+  const Entry* known = Find(id);
   // A check that was taken away meanwhile may still have had its say.
-  if (entry == entries_.end() || !probing_) return false;
+  if (known == nullptr || !probing_) return false;
   const State state = transition.up ? State::kUp : State::kDown;
-  if (entry->second.state == state) return false;
-  entry->second.state = state;
-  entry->second.reason = transition.reason;
+  if (known->state == state) return false;
+  Entry& entry = Change(id);
+  entry.state = state;
+  entry.reason = transition.reason;
   if (AllSettled(transition.vip)) warming_.erase(transition.vip);
   return true;
 }
 
 Status HealthBook::SetOverride(const RealId& id, const std::optional<Override>& value) {
-  const auto entry = entries_.find(id);
-  if (entry == entries_.end()) {
+  if (Find(id) == nullptr) {
     return NotFound(
         fmt::format("VIP {} has no real {}", id.first.ToString(), id.second.ToString()));
   }
-  entry->second.override_ = value;
+  Change(id).override_ = value;
+  if (value) {
+    overridden_.insert(id);
+  } else {
+    overridden_.erase(id);
+  }
   if (AllSettled(id.first)) warming_.erase(id.first);
   return OkStatus();
 }
 
 std::vector<HealthBook::RealId> HealthBook::TakeExpired(TimePoint now) {
   std::vector<RealId> expired;
-  for (auto& [id, entry] : entries_) {
-    if (!entry.override_ || !entry.override_->until || *entry.override_->until > now) continue;
-    entry.override_.reset();
-    expired.push_back(id);
+  for (const RealId& id : overridden_) {
+    const std::optional<TimePoint>& until = Find(id)->override_->until;
+    if (until && *until <= now) expired.push_back(id);
+  }
+  for (const RealId& id : expired) {
+    Change(id).override_.reset();
+    overridden_.erase(id);
   }
   std::erase_if(warming_, [&](const auto& waits) { return waits.second <= now; });
   return expired;
@@ -95,21 +126,24 @@ std::vector<HealthBook::RealId> HealthBook::TakeExpired(TimePoint now) {
 
 std::optional<HealthBook::TimePoint> HealthBook::NextExpiry() const {
   std::optional<TimePoint> next;
-  for (const auto& [id, entry] : entries_) {
-    if (!entry.override_ || !entry.override_->until) continue;
-    next = next ? std::min(*next, *entry.override_->until) : entry.override_->until;
+  const auto consider = [&](TimePoint at) { next = next ? std::min(*next, at) : at; };
+  for (const RealId& id : overridden_) {
+    if (const auto& until = Find(id)->override_->until) consider(*until);
   }
-  for (const auto& [vip, until] : warming_) next = next ? std::min(*next, until) : until;
+  for (const auto& [vip, until] : warming_) consider(until);
   return next;
 }
 
 const HealthBook::Entry* HealthBook::Find(const RealId& id) const {
-  const auto entry = entries_.find(id);
-  return entry == entries_.end() ? nullptr : &entry->second;
+  const auto vip = vips_.find(id.first);
+  if (vip == vips_.end()) return nullptr;
+  const auto entry = vip->second->find(id.second);
+  return entry == vip->second->end() ? nullptr : &entry->second;
 }
 
 std::set<IpAddress> HealthBook::Down(const model::Vip& vip) const {
   std::set<IpAddress> down;
+  if (!probing_ && overridden_.empty()) return down;
   for (const model::Real& real : vip.reals) {
     const Entry* entry = Find(IdOf(vip.key, real.address));
     if (entry != nullptr && !entry->up()) down.insert(real.address);

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -14,7 +15,8 @@
 
 namespace lb::control {
 
-// What is known about the health of reals, and what follows for their VIPs. Thread-compatible.
+// What is known about the health of reals, and what follows for their VIPs. Copies share the VIPs
+// that do not differ. Thread-compatible.
 class HealthBook {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -50,6 +52,9 @@ class HealthBook {
   // before this one (`serving`), count as up until their checks say something else; new ones have
   // to pass first. A source route asks the same of its reals as its VIP, under whose key they are.
   void Update(const model::Config& config, TimePoint now, const std::set<RealId>& serving = {});
+  // The same where no more than these VIPs differ from the configuration before.
+  void UpdateVips(const model::Config& config, TimePoint now,
+                  const std::set<model::VipKey>& touched);
   // False where that is no news.
   bool Note(const health::Transition& transition);
   // Empty: takes the override back. NOT_FOUND where there is no such real.
@@ -68,6 +73,13 @@ class HealthBook {
   health::Plan MakePlan(const model::Config& config) const;
 
  private:
+  using Reals = std::map<IpAddress, Entry>;
+
+  // Takes what `before` knew of the reals of `vip`, and adds those that are new.
+  void Take(const model::Vip& vip, const HealthBook& before, const std::set<RealId>& served,
+            TimePoint now);
+  // The entry of `id`, which is there, to be changed.
+  Entry& Change(const RealId& id);
   std::set<IpAddress> Down(const model::Vip& vip) const;
   bool IsWarming(const model::Vip& vip) const;
   // Whether each real of the VIP was probed, or an operator has decided.
@@ -75,8 +87,9 @@ class HealthBook {
 
   bool probing_ = false;
   std::map<model::VipKey, TimePoint>
-      warming_;                      // until when, those that wait for their first probes
-  std::map<RealId, Entry> entries_;  // of all reals of the configuration
+      warming_;  // until when, those that wait for their first probes
+  std::map<model::VipKey, std::shared_ptr<const Reals>> vips_;  // all of the configuration
+  std::set<RealId> overridden_;
 };
 
 }  // namespace lb::control

@@ -17,6 +17,10 @@ void Lifecycle::Update(const model::Config& before, const model::Config& after, 
   std::map<RealId, Start> starts;
   std::map<RealId, TimePoint> deadlines;
   for (const model::Vip& vip : after.vips) {
+    const bool drains = std::ranges::any_of(vip.reals, [](const model::Real& real) {
+      return real.state == RealState::kDraining && real.drain;
+    });
+    if (vip.slow_start == 0 && !drains) continue;
     const model::Vip* vip_before = before.FindVip(vip.key);
     for (const model::Real& real : vip.reals) {
       const RealId id{vip.key, real.address};
@@ -51,6 +55,11 @@ void Lifecycle::Update(const model::Config& before, const model::Config& after, 
 
 void Lifecycle::Return(const model::Vip& vip, const IpAddress& real, TimePoint now) {
   if (vip.slow_start > 0) starts_[{vip.key, real}] = {now, seconds(vip.slow_start)};
+}
+
+bool Lifecycle::Starts(const model::VipKey& vip) const {
+  const auto first = starts_.lower_bound({vip, IpAddress()});
+  return first != starts_.end() && first->first.first == vip;
 }
 
 model::Vip Lifecycle::Effective(const model::Vip& vip, TimePoint now) const {

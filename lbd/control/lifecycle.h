@@ -25,6 +25,8 @@ class Lifecycle {
   // A real that had failed its checks serves again: it starts slowly, too.
   void Return(const model::Vip& vip, const IpAddress& real, TimePoint now);
 
+  // Whether a real of the VIP is starting.
+  bool Starts(const model::VipKey& vip) const;
   // `vip` with the weights of this moment.
   model::Vip Effective(const model::Vip& vip, TimePoint now) const;
   // The drains whose deadline has passed; each is told once.

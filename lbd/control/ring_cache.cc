@@ -24,7 +24,6 @@ std::shared_ptr<const model::Ring> RingCache::Get(const model::Vip& vip,
 
 const RingCache::Entry& RingCache::Build(const Input& input) {
   Entry& entry = rings_[input];
-  entry.used = true;
   if (entry.ring != nullptr) return entry;
   std::vector<model::RingMember> members;
   members.reserve(input.members.size());
@@ -43,14 +42,18 @@ const RingCache::Entry& RingCache::Build(const Input& input) {
     member.usable = true;
     member.standby = false;
   }
-  entry.ring =
-      std::make_shared<const model::Ring>(model::OverlayHealth(*Build(primary).ring, members));
+  entry.primary = Build(primary).ring;
+  entry.ring = std::make_shared<const model::Ring>(model::OverlayHealth(*entry.primary, members));
   return entry;
 }
 
 void RingCache::Trim() {
-  std::erase_if(rings_, [](const auto& item) { return !item.second.used; });
-  for (auto& [input, entry] : rings_) entry.used = false;
+  for (const bool primary : {false, true}) {
+    std::erase_if(rings_, [&](const auto& item) {
+      const Entry& entry = item.second;
+      return (entry.primary == nullptr) == primary && entry.ring.use_count() == 1;
+    });
+  }
 }
 
 }  // namespace lb::control

@@ -20,7 +20,7 @@ class RingCache {
   // is left, the standby reals. Reals that are `sick` are used in neither case.
   std::shared_ptr<const model::Ring> Get(const model::Vip& vip,
                                          const std::set<IpAddress>& sick = {});
-  // Forgets the rings that were not asked for since the last call.
+  // Forgets the rings that nobody has any more, nor a ring that was made from them.
   void Trim();
 
  private:
@@ -39,7 +39,7 @@ class RingCache {
   };
   struct Entry {
     std::shared_ptr<const model::Ring> ring;
-    bool used = false;
+    std::shared_ptr<const model::Ring> primary;  // from which it was made; null: it is one
   };
 
   const Entry& Build(const Input& input);

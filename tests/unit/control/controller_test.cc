@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
 #include <thread>
 
 #include "tests/support/fake_dataplane.h"
@@ -189,6 +190,69 @@ TEST_F(ControllerTest, ADrainEndsAtItsDeadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   EXPECT_THAT(plane_->purged(), ElementsAre(std::pair(Key(kWeb), std::optional(Ip("10.0.0.2")))));
+}
+
+// What small changes leave as it was is not looked at again.
+TEST_F(ControllerTest, AnySmallChangesGiveWhatOneLargeOneDoes) {
+  std::mt19937 random(7);
+  const auto one_of = [&](uint32_t count) { return random() % count; };
+  const auto key = [&] { return Key(fmt::format("192.0.2.{}:80/tcp", 1 + one_of(6))); };
+  const auto real = [&] { return Ip(fmt::format("10.0.0.{}", 1 + one_of(4))); };
+  using model::RealState;
+  for (int step = 0; step < 200; ++step) {
+    model::Change change = model::UpdateReal{.vip = key(), .address = real(), .weight = one_of(3)};
+    switch (one_of(7)) {
+      case 0:
+        change = model::AddVip{VipOf(key().ToString(), {"10.0.0.1", "10.0.0.2"})};
+        std::get<model::AddVip>(change).vip.ring.bits = 8;
+        break;
+      case 1:
+        if (one_of(2) == 0) change = model::DeleteVip{key()};
+        break;
+      case 2:
+        change = model::AddReal{key(), {.address = real()}};
+        break;
+      case 3:
+        change = model::DeleteReal{key(), real()};
+        break;
+      case 4:
+        change = model::UpdateReal{.vip = key(),
+                                   .address = real(),
+                                   .state = one_of(2) ? RealState::kDown : RealState::kActive};
+        break;
+      case 5:
+        change = model::UpdateVip{
+            .key = key(),
+            .source_routes = {{{.name = "site", .sources = {}, .reals = {{.address = real()}}}}}};
+        break;
+      default:
+        break;
+    }
+    if (!controller_->Apply(change).ok()) continue;
+    auto fresh_plane = std::make_unique<testing::FakeDataplane>();
+    const testing::FakeDataplane* plane = fresh_plane.get();
+    const auto fresh = Controller::Create(std::move(fresh_plane)).value();
+    const model::Config config = controller_->snapshot()->config;
+    ASSERT_TRUE(fresh->Apply(model::ReplaceConfig{config, std::nullopt}).ok());
+    const auto expected = plane->applied().back().services;
+    const auto services = plane_->applied().back().services;
+    ASSERT_EQ(services.size(), expected.size()) << "step " << step;
+    for (size_t i = 0; i < services.size(); ++i) {
+      ASSERT_EQ(services[i].vip, expected[i].vip) << "step " << step;
+      ASSERT_EQ(*services[i].ring, *expected[i].ring) << "step " << step;
+    }
+  }
+}
+
+TEST_F(ControllerTest, ASmallChangeMakesUpForAStepThatFailed) {
+  auto change = Web({"10.0.0.1", "10.0.0.2"});
+  change.config.vips.push_back(VipOf("192.0.2.2:80/tcp", {"10.0.0.1"}));
+  Apply(change);
+  plane_->AnswerWith(Unavailable("not now"));
+  ASSERT_FALSE(controller_->SetRealHealth(Key(kWeb), Ip("10.0.0.2"), false, std::nullopt).ok());
+  plane_->AnswerWith(OkStatus());
+  Apply(model::UpdateReal{.vip = Key("192.0.2.2:80/tcp"), .address = Ip("10.0.0.1"), .weight = 7});
+  EXPECT_EQ(plane_->applied().back().services[0].SlotsPerReal()[1], 0u);
 }
 
 }  // namespace

@@ -161,5 +161,35 @@ TEST_F(HealthBookTest, AnOverrideHoldsUntilItIsOver) {
   EXPECT_FALSE(book_.SetOverride({Key(kWeb), Ip("10.0.0.9")}, std::nullopt).ok());
 }
 
+TEST_F(HealthBookTest, AChangeOfSomeVipsIsThatOfAll) {
+  constexpr const char* kOther = "192.0.2.2:80/tcp";
+  model::Config config = Checked({"10.0.0.1", "10.0.0.2"});
+  config.vips.push_back(config.vips[0]);
+  config.vips[1].key = Key(kOther);
+  Configure(config, {{Key(kOther), Ip("10.0.0.1")}});
+  Note("10.0.0.1", true);
+  const HealthBook::RealId removed{Key(kWeb), Ip("10.0.0.2")};
+  ASSERT_TRUE(book_.SetOverride(removed, HealthBook::Override{true, HealthBook::TimePoint()}).ok());
+  config.vips[0].reals[1].address = Ip("10.0.0.3");
+  HealthBook all = book_;
+  all.Update(config, now_);
+  book_.UpdateVips(config, now_, {Key(kWeb)});
+  for (const model::Vip& vip : config.vips) EXPECT_EQ(book_.Sick(vip), all.Sick(vip));
+  EXPECT_THAT(book_.Sick(config.vips[0]), ElementsAre(Ip("10.0.0.3")));
+  EXPECT_EQ(book_.Find(removed), nullptr);
+  EXPECT_EQ(book_.NextExpiry(), std::nullopt);
+  config.vips.pop_back();
+  book_.UpdateVips(config, now_, {Key(kOther)});
+  EXPECT_EQ(book_.Find({Key(kOther), Ip("10.0.0.1")}), nullptr);
+}
+
+TEST_F(HealthBookTest, ACopyStaysAsItWas) {
+  Configure(Checked({"10.0.0.1"}));
+  const HealthBook copy = book_;
+  Note("10.0.0.1", true);
+  EXPECT_THAT(Sick(), IsEmpty());
+  EXPECT_THAT(copy.Sick(config_.vips[0]), SizeIs(1));
+}
+
 }  // namespace
 }  // namespace lb::control

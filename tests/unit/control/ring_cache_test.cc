@@ -63,17 +63,28 @@ TEST(RingCacheTest, DownRealsOwnNothingAndGetTheirSlotsBack) {
   EXPECT_EQ(*cache.Get(vip), *before);
 }
 
-TEST(RingCacheTest, TrimForgetsWhatWasNotAskedFor) {
+TEST(RingCacheTest, TrimForgetsWhatNobodyHas) {
   RingCache cache;
   const model::Vip kept = VipOf("192.0.2.1:80/tcp", {"10.0.0.1"});
   const model::Vip dropped = VipOf("192.0.2.2:80/tcp", {"10.0.0.2"});
-  const std::weak_ptr<const model::Ring> kept_ring = cache.Get(kept);
+  const auto kept_ring = cache.Get(kept);
   const std::weak_ptr<const model::Ring> dropped_ring = cache.Get(dropped);
   cache.Trim();
-  (void)cache.Get(kept);
-  cache.Trim();
-  EXPECT_FALSE(kept_ring.expired());
+  EXPECT_EQ(cache.Get(kept), kept_ring);
   EXPECT_TRUE(dropped_ring.expired());
+}
+
+TEST(RingCacheTest, TrimKeepsTheRingFromWhichAnotherWasMade) {
+  RingCache cache;
+  model::Vip vip = VipOf("192.0.2.1:80/tcp", {"10.0.0.1", "10.0.0.2"});
+  const std::weak_ptr<const model::Ring> primary = cache.Get(vip);
+  vip.reals[0].state = RealState::kDown;
+  auto overlay = cache.Get(vip);
+  cache.Trim();
+  EXPECT_FALSE(primary.expired()) << "it comes back when the real does";
+  overlay.reset();
+  cache.Trim();
+  EXPECT_TRUE(primary.expired());
 }
 
 TEST(RingCacheTest, WithoutAUsableRealEverySlotIsEmpty) {
