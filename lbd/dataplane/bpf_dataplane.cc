@@ -59,6 +59,14 @@ model::Settings Effective(model::Settings settings,
   return settings;
 }
 
+// Whether both are about the same reals.
+bool SameReals(const std::vector<Service>& a, const std::vector<Service>& b) {
+  return std::ranges::equal(a, b, [](const Service& x, const Service& y) {
+    return std::ranges::equal(x.vip.reals, y.vip.reals, {}, &model::Real::address,
+                              &model::Real::address);
+  });
+}
+
 // The longest packet that every link carries.
 constexpr uint32_t kLeastMtu4 = 576;
 constexpr uint32_t kLeastMtu6 = 1280;
@@ -341,7 +349,10 @@ Status BpfDataplane::Attach(const Program& program, const model::Settings& setti
 
 Status BpfDataplane::Apply(const Desired& desired) {
   LB_ASSIGN_OR_RETURN(const Interfaces interfaces, FindInterfaces(desired.settings));
-  std::vector<NextHopResult> hops = ResolvePatiently(desired, interfaces);
+  const bool same_ways = forwarder_ != nullptr && !refresh_pending_ &&
+                         desired.settings == desired_.settings &&
+                         SameReals(desired.services, desired_.services);
+  std::vector<NextHopResult> hops = same_ways ? next_hops_ : ResolvePatiently(desired, interfaces);
   const auto commit = [&] {
     desired_ = desired;
     next_hops_ = std::move(hops);
@@ -358,15 +369,15 @@ Status BpfDataplane::Apply(const Desired& desired) {
     auto wanted = Resolved(hops);
     auto both = wanted;
     both.merge(known);
-    forwarder_->SetNextHops(both);
+    if (!same_ways) forwarder_->SetNextHops(both);
     Status status = forwarder_->Update(desired.services);
     if (status.ok()) {
-      forwarder_->SetNextHops(wanted);
+      if (!same_ways) forwarder_->SetNextHops(wanted);
       commit();
       ScheduleSweep();
       return status;
     }
-    forwarder_->SetNextHops(Resolved(next_hops_));
+    if (!same_ways) forwarder_->SetNextHops(Resolved(next_hops_));
     if (status.code() != absl::StatusCode::kResourceExhausted) return status;
     LOG(INFO) << "Packing the maps anew: " << Message(status);
   }

@@ -42,6 +42,25 @@ bool SamePolicy(const model::Vip& a, const model::Vip& b) {
                             });
 }
 
+// Of the reals of a VIP (`present`, by address, among them all that are wanted) those whose flows
+// end: those that are not wanted any more, and some that are down.
+template <typename Reals>
+std::set<IpAddress> EndingReals(const Reals& present, const model::Vip& wanted) {
+  std::set<IpAddress> ending;
+  if (present.size() > wanted.reals.size()) {
+    for (const auto& [address, real] : present) {
+      if (wanted.FindReal(address) == nullptr) ending.insert(address);
+    }
+  }
+  // Without packets that open a connection nothing else would take a dead real's place.
+  if (!wanted.key.Serves(model::Protocol::kTcp)) {
+    for (const model::Real& real : wanted.reals) {
+      if (real.state == model::RealState::kDown) ending.insert(real.address);
+    }
+  }
+  return ending;
+}
+
 }  // namespace
 
 uint32_t Forwarder::MonotonicSeconds() {
@@ -336,17 +355,13 @@ void Forwarder::EndFlows(InstalledVip& vip, const std::function<bool(uint16_t)>&
 
 void Forwarder::RemoveReals(InstalledVip& vip) {
   std::set<uint16_t> ended;
-  std::erase_if(vip.reals, [&](const auto& item) {
-    const auto& [address, real] = item;
-    const model::Real* wanted = vip.service.vip.FindReal(address);
-    // Without packets that open a connection nothing else would take a dead real's place.
-    if (wanted == nullptr || (wanted->state == model::RealState::kDown &&
-                              !vip.service.vip.key.Serves(model::Protocol::kTcp))) {
-      ended.insert(real.number);
-    }
-    if (wanted == nullptr) vip.leaving.push_back({real});
-    return wanted == nullptr;
-  });
+  for (const IpAddress& address : EndingReals(vip.reals, vip.service.vip)) {
+    const auto real = vip.reals.find(address);
+    ended.insert(real->second.number);
+    if (vip.service.vip.FindReal(address) != nullptr) continue;
+    vip.leaving.push_back({real->second});
+    vip.reals.erase(real);
+  }
   if (!ended.empty()) EndFlows(vip, [&](uint16_t number) { return ended.contains(number); });
 }
 
@@ -486,7 +501,14 @@ Status Forwarder::Update(const std::vector<Service>& services) {
     if (!policy.ok()) return undo(policy.status());
     policies.emplace(service->vip.key, *policy);
   }
-  if (const Status status = vip_index_->Publish(wanted); !status.ok()) return undo(status);
+  // Those that were adopted have no ring yet, and are not published either.
+  const bool same_vips = fresh.empty() && wanted.size() == installed_.size() &&
+                         std::ranges::none_of(changed, [&](const Service* service) {
+                           return installed_.at(service->vip.key).service.ring->empty();
+                         });
+  if (!same_vips) {
+    if (const Status status = vip_index_->Publish(wanted); !status.ok()) return undo(status);
+  }
 
   // From here on nothing fails.
   std::vector<std::pair<model::VipKey, InstalledVip>> moved;
@@ -515,6 +537,14 @@ Status Forwarder::Update(const std::vector<Service>& services) {
     policies_->Remove(vip.policy);
     old_ids.push_back(vip.ids);
   }
+  const bool frees = !same_vips || !moved.empty() || !old_ids.empty() || !policies.empty() ||
+                     std::ranges::any_of(changed, [&](const Service* service) {
+                       const auto& reals = installed_.at(service->vip.key).reals;
+                       return !EndingReals(reals, service->vip).empty();
+                     });
+  // A run that is under way belongs to a packet that came before; all others see the stores.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!frees) return OkStatus();
   WaitForGracePeriod();
 
   // Now nothing names what has gone, and it may be used again.

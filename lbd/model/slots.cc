@@ -62,6 +62,8 @@ void Slots::SetTarget(std::span<const uint16_t> target, const SlotPolicy& policy
   const int shift = std::countr_zero(size() / target.size());
   for (size_t slot = 0; slot < size(); ++slot) {
     const uint16_t owner = target[slot >> shift];
+    // Nearly all: stable, and to stay so.
+    if (Load(words_.ring[slot]) == owner && owner != 0 && !policy.always) continue;
     const bool was_tracked = tracked(slot);
     if (!policy.track || old_owner(slot) == 0) {
       // The flow table may still know flows of this slot.
@@ -88,7 +90,9 @@ bool Slots::NeedsWindow(std::span<const uint16_t> target, const SlotPolicy& poli
   if (!policy.track) return false;
   const int shift = std::countr_zero(size() / target.size());
   for (size_t slot = 0; slot < size(); ++slot) {
-    if (old_owner(slot) != 0 && next_owner(slot) != target[slot >> shift]) return true;
+    const uint16_t owner = target[slot >> shift];
+    if (Load(words_.ring[slot]) == owner) continue;
+    if (old_owner(slot) != 0 && next_owner(slot) != owner) return true;
   }
   return false;
 }
