@@ -2,6 +2,7 @@
 #include "lbd/api/server.h"
 
 #include <fmt/format.h>
+#include <glog/logging.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -16,14 +17,19 @@
 
 #include "lbd/api/guarded_service.h"
 #include "lbd/api/reflection_limit.h"
+#include "lbd/api/settings_before_ack.h"
 
 namespace lb::api {
 namespace {
 
 constexpr int kMaxMessageBytes = 64 << 20;
 constexpr size_t kMemoryBytes = size_t{64} << 20;  // of all connections together, about
-constexpr int kMaxThreads = 64;                    // a watch, or a call of reflection, takes one
+// Each call under way takes one, and keeps it for a moment after its answer.
+constexpr int kMaxThreads = 256;
 constexpr int kMaxStreamsPerConnection = 48;
+// Others than ours: gRPC does not send what is as it was initially.
+constexpr LimitsBeforeAck kBeforeAck = {.streams = kMaxStreamsPerConnection + 1,
+                                        .metadata_bytes = 16 << 10};
 constexpr int kKeepaliveMs = 60'000;
 constexpr int kHandshakeMs = 5'000;
 constexpr int kIdleMs = 15 * 60'000;
@@ -101,6 +107,10 @@ StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options,
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto impl = std::make_unique<Impl>(controller, options, std::move(audit));
+  if (const Status status = SetLimitsBeforeAck(kBeforeAck); !status.ok()) {
+    LOG(WARNING) << "Clients that do not acknowledge our settings are not limited: "
+                 << Message(status);
+  }
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   grpc::ResourceQuota quota("lbd");

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that mean harm: what they send is refused, lbd stays small and packets do not notice."""
 
+import concurrent.futures
+import ctypes
 import os
 import pathlib
 import re
 import socket
+import ssl
 import time
 
 from actors import VIP4, binary, config, lbctl, socket_path, start_lbd, udp_flows, vip
@@ -14,7 +17,7 @@ from pki import authority, certificate
 
 CONNECTIONS = 10_000
 MAX_GROWTH_MIB = 100
-STREAMS = 100  # of each of 16 connections
+STREAMS = 5000  # of each of 16 connections, twice
 RATE = 5000  # packets per second meanwhile
 
 
@@ -31,18 +34,24 @@ def _connect(address):
     return client
 
 
+def _is_closed(client):
+    """Whether lbd has closed it; what it said before is thrown away."""
+    client.setblocking(False)
+    try:
+        while client.recv(65536):
+            pass
+        return True
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return False
+    except OSError:
+        return True
+
+
 def _still_open(clients):
     """Those that lbd has not closed; the others are closed here, too."""
     kept = []
     for client in clients:
-        client.setblocking(False)
-        try:
-            closed = client.recv(4096, socket.MSG_PEEK) == b""
-        except BlockingIOError:
-            closed = False
-        except OSError:
-            closed = True
-        if closed:
+        if _is_closed(client):
             client.close()
         else:
             kept.append(client)
@@ -93,14 +102,14 @@ def _frame(kind, flags, stream, payload=b""):
             payload)
 
 
-def _half_open(address, method, streams):
-    """A connection with calls that begin and never go on."""
+def _half_open(connect, method, streams):
+    """A connection with calls that begin and never go on, whose client acknowledges nothing."""
     path = method.encode()
     headers = (b"\x83\x86" + b"\x04" + bytes([len(path)]) + path + b"\x01\x01x" +
                b"\x0f\x10\x10application/grpc" + b"\x00\x02te\x08trailers")
-    client = _connect(address)
-    client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0))
+    client = connect()
     try:
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0))
         for stream in range(streams):
             client.sendall(_frame(1, 4, 2 * stream + 1, headers))
     except OSError:
@@ -108,32 +117,62 @@ def _half_open(address, method, streams):
     return client
 
 
-def _attack(address):
-    """Everything at once; connections that are still open, and how many of the idle ones are."""
-    _garbage(address)
+def _flood(connect):
+    """Many calls that never go on; the connections, which are all closed when it is over."""
     methods = ["/lb.v1.LoadBalancer/GetConfig"] * 8 + ["/lb.v1.LoadBalancer/WatchEvents"] * 4 + [
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"] * 4
-    calls = [_half_open(address, method, STREAMS) for method in methods]
-    idle = _idle_connections(address)
-    return calls + idle, len(idle)
+    clients = [_half_open(connect, method, STREAMS) for method in methods]
+    time.sleep(0.2)
+    left = len(_still_open(clients))
+    expect(left == 0, f"{left} of {len(clients)} connections may have {STREAMS} calls")
+
+
+def _in_network_of(node, function):
+    """Calls it in a thread whose sockets are of the node."""
+    def inside():
+        with open(f"/run/netns/{node.netns}") as netns:
+            if ctypes.CDLL(None, use_errno=True).setns(netns.fileno(), 0x40000000) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        return function()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(inside).result()
+
+
+def _tls(pki):
+    """How a client with a certificate connects."""
+    context = ssl.create_default_context(cafile=pki / "fleet.pem")
+    context.load_cert_chain(pki / "guest.pem", pki / "guest.key")
+    context.set_alpn_protocols(["h2"])
+    return lambda: context.wrap_socket(_connect(("127.0.0.1", 7443)), server_hostname="localhost")
 
 
 @scenario
 def hostile():
-    """Garbage, documents that explode, 10 000 idle connections, calls that never go on: refused, lbd
-    stays small, and packets go on as before."""
+    """Garbage, documents that explode, 10 000 idle connections, and on the socket and over TLS calls
+    that never go on, of clients that acknowledge no limit: refused, lbd stays small, and packets go
+    on as before."""
     with new_lab() as lab:
         document = config(vip(VIP4, [real.ip4 for real in lab.reals], protocol="udp", port=53))
-        lab.lbd = start_lbd(lab, document)
+        pki = lab.dir / "pki"
+        pki.mkdir()
+        authority(pki, "fleet")
+        for name in ("lbd", "guest"):
+            certificate(pki, name, "fleet")
+        lab.lbd = start_lbd(lab, document, flags=[
+            "--listen_tcp=127.0.0.1:7443", "--tls_cert", pki / "lbd.pem", "--tls_key",
+            pki / "lbd.key", "--tls_client_ca", pki / "fleet.pem"])
         address = str(socket_path(lab))
         with udp_flows(lab, VIP4, RATE) as quiet:
             time.sleep(1)
         before = _resident_mib(lab.lbd)
         with udp_flows(lab, VIP4, RATE) as attacked:
             _oversized(lab)
-            clients, idle = _attack(address)
+            _garbage(address)
+            _flood(lambda: _connect(address))
+            _in_network_of(lab.lb, lambda: _flood(_tls(pki)))
+            clients = _idle_connections(address)
             growth = _resident_mib(lab.lbd) - before
-        expect(idle <= 32, f"{idle} idle connections are open")
+        expect(len(clients) <= 32, f"{len(clients)} idle connections are open")
         expect(growth < MAX_GROWTH_MIB, f"lbd grew by {growth:.0f} MiB")
         expect(attacked["lost"] == "0" and attacked["misdirected"] == "0", f"{attacked}")
         expect(int(attacked["pps"]) > 0.9 * int(quiet["pps"]), f"{attacked}, before: {quiet}")
@@ -144,7 +183,7 @@ def hostile():
         answers_after = time.monotonic() - start
         expect("xdp" in lab.lb.link(), "no program on eth0")
         lab.lbd.stop()
-        return {"idle": CONNECTIONS, "kept": idle, "growth_mib": f"{growth:.0f}",
+        return {"idle": CONNECTIONS, "kept": len(clients), "growth_mib": f"{growth:.0f}",
                 "pps": attacked["pps"], "quiet_pps": quiet["pps"],
                 "answers_after_s": f"{answers_after:.1f}"}
 

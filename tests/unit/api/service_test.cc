@@ -6,8 +6,13 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <array>
+#include <cerrno>
 
 #include <filesystem>
 #include <fstream>
@@ -384,6 +389,102 @@ TEST_F(ServiceTest, WhatTheDataPlaneRefusesIsSaid) {
 }
 
 // By name and in bytes, as tools call them that know no more of lbd.
+// A client that speaks HTTP/2 by itself, so that it may do what clients of gRPC do not.
+class RawClient {
+ public:
+  explicit RawClient(const std::string& path)
+      : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(4, 0, 0, ""));
+  }
+  void Acknowledge() { Send(Frame(4, 1, 0, "")); }
+  // Begins call number `n`, which never goes on, with so many bytes of metadata more.
+  void Begin(uint32_t n, size_t metadata = 0) {
+    static const std::string path = "/lb.v1.LoadBalancer/GetConfig";
+    std::string headers = "\x83\x86\x04" + std::string(1, static_cast<char>(path.size())) + path +
+                          "\x01\x01x\x0f\x10\x10" + "application/grpc" +
+                          std::string("\x00\x02te\x08trailers", 13);
+    // A literal of more than 127 bytes: its length goes on in bytes of seven bits.
+    for (; metadata > 0; metadata -= 128) {
+      headers += std::string("\x00\x01y\x7f\x01", 5) + std::string(128, 'y');
+    }
+    Send(Frame(1, 4, 2 * n + 1, headers));
+  }
+  // Whether the server closes the connection soon.
+  bool IsClosed() {
+    Receive();
+    return closed_;
+  }
+  // Whether it answers call number `n` soon, be it by an error.
+  bool IsAnswered(uint32_t n) {
+    Receive();
+    for (size_t at = 0; at + 9 <= received_.size();) {
+      const auto byte = [&](size_t i) { return static_cast<uint8_t>(received_[at + i]); };
+      const bool of_stream = byte(3) == 1 || byte(3) == 3;  // HEADERS, RST_STREAM
+      if (of_stream && (byte(7) << 8 | byte(8)) == static_cast<int>(2 * n + 1)) return true;
+      at += 9 + (byte(0) << 16 | byte(1) << 8 | byte(2));
+    }
+    return false;
+  }
+
+ private:
+  static std::string Frame(uint8_t type, uint8_t flags, uint32_t stream,
+                           const std::string& payload) {
+    std::string frame;
+    for (const uint32_t byte :
+         {payload.size() >> 16, payload.size() >> 8, payload.size(), size_t{type}, size_t{flags},
+          size_t{stream >> 24}, size_t{stream >> 16}, size_t{stream >> 8}, size_t{stream}}) {
+      frame += static_cast<char>(byte);
+    }
+    return frame + payload;
+  }
+  void Send(const std::string& bytes) {
+    (void)send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+
+  // Everything that comes until the connection is closed, or for a second nothing.
+  void Receive() {
+    const timeval patience{.tv_sec = 1, .tv_usec = 0};
+    setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    std::array<char, 4096> buffer;
+    ssize_t got = 0;
+    while ((got = recv(fd_.get(), buffer.data(), buffer.size(), 0)) > 0) {
+      received_.append(buffer.data(), static_cast<size_t>(got));
+    }
+    closed_ = got == 0 || errno == ECONNRESET;
+  }
+
+  UniqueFd fd_;
+  std::string received_;
+  bool closed_ = false;
+};
+
+TEST_F(ServiceTest, CallsAreLimitedBeforeAClientAcknowledgesTheSettings) {
+  for (const bool acknowledges : {false, true}) {
+    SCOPED_TRACE(acknowledges);
+    RawClient few(directory_ + "/run/lbd.sock");
+    RawClient many(directory_ + "/run/lbd.sock");
+    if (acknowledges) {
+      few.Acknowledge();
+      many.Acknowledge();
+    }
+    for (uint32_t n = 0; n < 48; ++n) few.Begin(n);
+    for (uint32_t n = 0; n < 60; ++n) many.Begin(n);
+    EXPECT_TRUE(many.IsClosed());
+    EXPECT_FALSE(few.IsClosed());
+  }
+}
+
+TEST_F(ServiceTest, MetadataIsLimitedBeforeAClientAcknowledgesTheSettings) {
+  RawClient client(directory_ + "/run/lbd.sock");
+  client.Begin(0, 8 << 10);
+  EXPECT_FALSE(client.IsAnswered(0));
+  client.Begin(1, 15 << 10);  // counted with 32 bytes more each
+  EXPECT_TRUE(client.IsAnswered(1));
+}
+
 class WellKnownServiceTest : public ServiceTest {
  protected:
   static constexpr const char* kReflection =
