@@ -157,11 +157,12 @@ def write_config(lab, document, name="lbd.yaml"):
     return path
 
 
-def start_lbd(lab, document=None, flags=(), node=None, name="lbd", wrap=list):
+def start_lbd(lab, document=None, flags=(), node=None, name="lbd", wrap=list,
+              program="lbd"):
     """lbd on the load balancer; returns when its API answers, that is when it forwards."""
     config_flags = [] if document is None else ["--config", write_config(lab, document)]
-    process = (node or lab.lb).start(name, wrap([binary("lbd"), *lbd_flags(lab, name), *config_flags,
-                                                 *flags]))
+    process = (node or lab.lb).start(name, wrap([binary(program), *lbd_flags(lab, name),
+                                                 *config_flags, *flags]))
 
     def answers():
         process.require_alive()

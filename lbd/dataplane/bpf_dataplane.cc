@@ -223,14 +223,12 @@ uint32_t BpfDataplane::ProgramInForce() const {
   return program_id;
 }
 
-std::optional<Image> BpfDataplane::ImageInForce(uint32_t program_id) const {
+StatusOr<std::optional<Image>> BpfDataplane::ImageInForce(uint32_t program_id) const {
   if (program_id == 0) return std::nullopt;
-  auto image = Image::Open(pins_.OpenProgram(program_id),
-                           [&](uint32_t map_id) { return pins_.OpenMap(program_id, map_id); });
-  if (image.ok()) return *std::move(image);
-  LOG(WARNING) << "Connections on slots that change hands may break, as program " << program_id
-               << " cannot be taken over: " << Message(image.status());
-  return std::nullopt;
+  LB_ASSIGN_OR_RETURN(Image image, Image::Open(pins_.OpenProgram(program_id), [&](uint32_t map_id) {
+                        return pins_.OpenMap(program_id, map_id);
+                      }));
+  return std::optional<Image>(std::move(image));
 }
 
 void BpfDataplane::ScheduleSweep() {
@@ -388,7 +386,15 @@ Status BpfDataplane::Apply(const Desired& desired) {
     StopCapture();
   }
   const uint32_t program_before = ProgramInForce();
-  std::optional<Image> image = ImageInForce(program_before);
+  auto opened = ImageInForce(program_before);
+  if (!opened.ok()) {
+    not_taken_over_ = fmt::format(
+        "program {} of another lbd could not be taken over: {}; tracked flows are forgotten, and "
+        "connections on slots that were changing hands may have gone to another real",
+        program_before, Message(opened.status()));
+    LOG(WARNING) << not_taken_over_;
+  }
+  std::optional<Image> image = opened.ok() ? *std::move(opened) : std::nullopt;
   if (image) image->Freeze();
   const absl::Cleanup thaw = [&] {
     if (image) image->Thaw();
@@ -427,9 +433,9 @@ Status BpfDataplane::UpdateRings(const std::vector<Service>& services) {
 
 std::set<std::pair<model::VipKey, IpAddress>> BpfDataplane::Serving() const {
   std::set<std::pair<model::VipKey, IpAddress>> serving;
-  const std::optional<Image> image = ImageInForce(ProgramInForce());
-  if (!image) return serving;
-  for (const VipImage& vip : image->vips()) {
+  const auto image = ImageInForce(ProgramInForce());
+  if (!image.ok() || !*image) return serving;
+  for (const VipImage& vip : (*image)->vips()) {
     for (const uint16_t number : vip.serving) {
       const auto real = vip.reals.find(number);
       if (real != vip.reals.end()) serving.emplace(vip.key, real->second);
@@ -561,7 +567,9 @@ StatusOr<Explanation> BpfDataplane::Explain(const Frame& frame, const std::strin
     (void)ResolveAll(desired_, *own);
   Desired effective = *pending;
   effective.settings = Effective(pending->settings, interfaces);
-  LB_ASSIGN_OR_RETURN(const auto scratch, Build(effective, hops, ImageInForce(ProgramInForce())));
+  auto image = ImageInForce(ProgramInForce());
+  LB_ASSIGN_OR_RETURN(const auto scratch,
+                      Build(effective, hops, image.ok() ? *std::move(image) : std::nullopt));
   return dataplane::Explain(*scratch, frame, ifindex);
 }
 
@@ -627,6 +635,7 @@ std::vector<std::string> BpfDataplane::Warnings() const {
                     "over, or remove it with lbd --detach",
                     interface));
   }
+  if (!not_taken_over_.empty()) warnings.push_back(not_taken_over_);
   std::map<IpAddress, const NextHopResult*> unnamed;
   for (const NextHopResult& hop : next_hops_) unnamed.emplace(hop.real, &hop);
   for (const Service& service : desired_.services) {

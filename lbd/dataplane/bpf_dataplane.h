@@ -64,8 +64,8 @@ class BpfDataplane : public Dataplane {
   std::vector<NextHopResult> ResolvePatiently(const Desired& desired, const Interfaces& interfaces);
   // The id of the program in force, be it ours or that of an lbd before us; 0: there is none.
   uint32_t ProgramInForce() const;
-  // What it does; empty: there is none, or it cannot be read.
-  std::optional<Image> ImageInForce(uint32_t program_id) const;
+  // What it does; empty: there is none.
+  StatusOr<std::optional<Image>> ImageInForce(uint32_t program_id) const;
   // A forwarder that has `desired` in place and goes on as `image` does, attached to nothing.
   StatusOr<std::unique_ptr<Forwarder>> Build(const Desired& desired,
                                              const std::vector<NextHopResult>& hops,
@@ -107,6 +107,7 @@ class BpfDataplane : public Dataplane {
   ProgramStats program_before_;     // of the programs before this one
   Desired desired_;
   std::vector<NextHopResult> next_hops_;
+  std::string not_taken_over_;  // what was lost since the start; empty: nothing
 };
 
 }  // namespace lb::dataplane
