@@ -330,6 +330,10 @@ class Steps {
                                    group->health.min_healthy);
     if (standing.failed_open) text += "; failed open: all that are active get traffic";
     if (none && group->reals.empty()) text = "the VIP has no reals";
+    if (none && standing.starting) {
+      text = fmt::format("the VIP starts when each of its reals was probed, or after {} s",
+                         control::HealthBook::kWarmUp.count());
+    }
     for (size_t i = 0; none && i < group->reals.size(); ++i) {
       if (i == kMaxReals) {
         text += fmt::format("; and {} more", group->reals.size() - i);

@@ -151,10 +151,6 @@ std::set<IpAddress> HealthBook::Down(const model::Vip& vip) const {
   return down;
 }
 
-bool HealthBook::IsWarming(const model::Vip& vip) const {
-  return warming_.contains(IdOf(vip.key, {}).first);
-}
-
 HealthBook::Standing HealthBook::StandingOf(const model::Vip& vip) const {
   const std::set<IpAddress> down = Down(vip);
   Standing standing;
@@ -163,27 +159,27 @@ HealthBook::Standing HealthBook::StandingOf(const model::Vip& vip) const {
         real.state == model::RealState::kActive || real.state == model::RealState::kStandby;
     standing.healthy += wanted && real.weight > 0 && !down.contains(real.address);
   }
-  standing.up = standing.healthy >= vip.health.min_healthy && !IsWarming(vip);
-  standing.failed_open = !standing.up && vip.health.fail_open;
+  standing.up = standing.healthy >= vip.health.min_healthy;
+  standing.starting = warming_.contains(IdOf(vip.key, {}).first);
+  standing.failed_open = vip.health.fail_open && (standing.starting || !standing.up);
   return standing;
 }
 
 std::set<IpAddress> HealthBook::Sick(const model::Vip& vip) const {
   std::set<IpAddress> sick = Down(vip);
-  const bool warming = IsWarming(vip);
-  if (sick.empty() && !warming) return sick;
-  if (!StandingOf(vip).failed_open) {
-    if (!warming) return sick;
+  const Standing standing = StandingOf(vip);
+  const auto is_overridden = [&](const IpAddress& real) {
+    const Entry* entry = Find(IdOf(vip.key, real));
+    return entry != nullptr && entry->override_.has_value();
+  };
+  if (standing.failed_open) {
+    // What an operator has forced down stays down.
+    std::erase_if(sick, [&](const IpAddress& real) { return !is_overridden(real); });
+  } else if (standing.starting) {
     for (const model::Real& real : vip.reals) {
-      const Entry* entry = Find(IdOf(vip.key, real.address));
-      if (entry != nullptr && !entry->override_) sick.insert(real.address);
+      if (!is_overridden(real.address)) sick.insert(real.address);
     }
-    return sick;
   }
-  // What an operator has forced down stays down.
-  std::erase_if(sick, [&](const IpAddress& real) {
-    return !Find(IdOf(vip.key, real))->override_.has_value();
-  });
   return sick;
 }
 

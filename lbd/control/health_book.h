@@ -38,8 +38,9 @@ class HealthBook {
   };
   // How a VIP stands.
   struct Standing {
-    uint32_t healthy = 0;  // reals that are active or standby, of positive weight, and up
-    bool up = true;        // at least as many as it needs, and it has started
+    uint32_t healthy = 0;   // reals that are active or standby, of positive weight, and up
+    bool up = true;         // at least as many as it needs
+    bool starting = false;  // not yet: each real is probed first
     bool failed_open = false;
     bool operator==(const Standing&) const = default;
   };
@@ -81,7 +82,6 @@ class HealthBook {
   // The entry of `id`, which is there, to be changed.
   Entry& Change(const RealId& id);
   std::set<IpAddress> Down(const model::Vip& vip) const;
-  bool IsWarming(const model::Vip& vip) const;
   // Whether each real of the VIP was probed, or an operator has decided.
   bool AllSettled(const model::VipKey& vip) const;
 

@@ -15,6 +15,7 @@ using model::Key;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 constexpr const char* kWeb = "192.0.2.1:80/tcp";
 
@@ -32,6 +33,11 @@ class ExplainHealthTest : public ::testing::Test {
     health_.probes.now = health::Time(seconds(10'000));
   }
 
+  void Start() {
+    const control::HealthBook::TimePoint now;
+    health_.book.Update(config_, now);
+    health_.book.TakeExpired(now + control::HealthBook::kWarmUp);
+  }
   void Check(std::string_view real, State state, seconds ago, const health::Outcome& last) {
     health::CheckReport& check = health_.probes.checks.emplace_back();
     check.vip = Key(kWeb);
@@ -41,7 +47,7 @@ class ExplainHealthTest : public ::testing::Test {
     check.since = health_.probes.now - ago;
     check.last_at = health_.probes.now - seconds(2);
     check.last = last;
-    health_.book.Update(config_);
+    Start();
     for (const health::CheckReport& told : health_.probes.checks) {
       if (told.state == State::kUnknown) continue;
       health_.book.Note({.vip = told.vip,
@@ -95,7 +101,7 @@ TEST_F(ExplainHealthTest, AnOperatorHasTheLastWord) {
 
 TEST_F(ExplainHealthTest, WithoutChecksItSaysSo) {
   config_.vips[0].checks.clear();
-  health_.book.Update(config_);
+  Start();
   EXPECT_THAT(Texts(), ElementsAre("not checked"));
 }
 
@@ -110,6 +116,14 @@ TEST_F(ExplainHealthTest, WhyNoRealIsLeft) {
               ElementsAre("0 of 1 needed reals are healthy; 10.0.0.1 active, weight 100, down for "
                           "7 s, http: got 503 (2 s ago); 10.0.0.2 active, weight 100, unknown for "
                           "7 s, http: not probed yet"));
+}
+
+TEST_F(ExplainHealthTest, AVipThatStartsSaysSo) {
+  health_.book.Update(config_, control::HealthBook::TimePoint());
+  NoReal();
+  EXPECT_THAT(Texts(),
+              ElementsAre(StartsWith("the VIP starts when each of its reals was probed, or after "
+                                     "5 s")));
 }
 
 TEST_F(ExplainHealthTest, AVipThatHasFailedOpenSaysSo) {

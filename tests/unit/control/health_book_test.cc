@@ -60,8 +60,9 @@ TEST_F(HealthBookTest, AVipOfNewRealsWaitsUntilEachWasProbed) {
   Note("10.0.0.1", true);
   Note("10.0.0.2", false);
   EXPECT_THAT(Sick(), SizeIs(3));
-  EXPECT_FALSE(book_.StandingOf(config_.vips[0]).up);
+  EXPECT_TRUE(book_.StandingOf(config_.vips[0]).starting);
   Note("10.0.0.3", true);
+  EXPECT_FALSE(book_.StandingOf(config_.vips[0]).starting);
   EXPECT_THAT(Sick(), ElementsAre(Ip("10.0.0.2")));
   EXPECT_EQ(book_.NextExpiry(), std::nullopt);
 }
