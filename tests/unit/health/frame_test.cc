@@ -97,8 +97,9 @@ TEST(FrameTest, WithoutATunnelNothingIsInside) {
   for (const testing::Segment& segment :
        {testing::Tcp({}), testing::Udp({.destination = 6080}, "\x45"), testing::Opaque(47, "\x20"),
         testing::Opaque(47, std::string("\x20\0\x08\0", 4)), testing::Opaque(4, "E")}) {
-    const auto packet = ParseFrame(
-        testing::Ethernet({}, testing::Ip({.source = kVip4, .destination = kHost4}, segment)));
+    const auto frame =
+        testing::Ethernet({}, testing::Ip({.source = kVip4, .destination = kHost4}, segment));
+    const auto packet = ParseFrame(frame);
     ASSERT_TRUE(packet);
     EXPECT_FALSE(ParseInner(*packet, 6080));
   }
