@@ -167,15 +167,14 @@ HealthBook::Standing HealthBook::StandingOf(const model::Vip& vip) const {
 
 std::set<IpAddress> HealthBook::Sick(const model::Vip& vip) const {
   std::set<IpAddress> sick = Down(vip);
-  const Standing standing = StandingOf(vip);
   const auto is_overridden = [&](const IpAddress& real) {
     const Entry* entry = Find(IdOf(vip.key, real));
     return entry != nullptr && entry->override_.has_value();
   };
-  if (standing.failed_open) {
+  if (vip.health.fail_open && StandingOf(vip).failed_open) {
     // What an operator has forced down stays down.
     std::erase_if(sick, [&](const IpAddress& real) { return !is_overridden(real); });
-  } else if (standing.starting) {
+  } else if (warming_.contains(IdOf(vip.key, {}).first)) {
     for (const model::Real& real : vip.reals) {
       if (!is_overridden(real.address)) sick.insert(real.address);
     }
