@@ -78,6 +78,21 @@ class EngineTest : public ::testing::Test {
     engine_.SetPlan(plan_, now_);
     engine_.SetNetwork(network_, now_);
   }
+  // The VIP with so many reals.
+  void PlanMany(const model::HealthCheck& check, int reals, State initial) {
+    PlannedVip vip{.key = kVip, .checks = {check}, .reals = {}};
+    network_.hops.clear();
+    for (int i = 1; i <= reals; ++i) {
+      const IpAddress real = testing::Real4(i);
+      vip.reals.push_back({real, initial});
+      network_.hops.push_back({.real = real,
+                               .hop = {.ifindex = kIfindex, .interface = "eth0", .mtu = 1500},
+                               .problem = ""});
+    }
+    plan_.vips = {vip};
+    engine_.SetPlan(plan_, now_);
+    engine_.SetNetwork(network_, now_);
+  }
   void Pass(Duration time) {
     const Time end = now_ + time;
     while (now_ < end) {
@@ -490,18 +505,7 @@ TEST_F(EngineTest, WhenAllPortsAreUnderWayProbesWait) {
   plan_.settings.last_port = 61001;
   model::HealthCheck check{.kind = model::TcpCheck()};
   check.timing = {.interval_ms = 100, .timeout_ms = 50};
-  PlannedVip vip{.key = kVip, .checks = {check}, .reals = {}};
-  network_.hops.clear();
-  for (int i = 1; i <= 10; ++i) {
-    const IpAddress real = testing::Real4(i);
-    vip.reals.push_back({real, State::kUp});
-    network_.hops.push_back({.real = real,
-                             .hop = {.ifindex = kIfindex, .interface = "eth0", .mtu = 1500},
-                             .problem = ""});
-  }
-  plan_.vips = {vip};
-  engine_.SetPlan(plan_, now_);
-  engine_.SetNetwork(network_, now_);
+  PlanMany(check, 10, State::kUp);
   Pass(milliseconds(40));
   EXPECT_EQ(Look().in_flight, 2u);
   EXPECT_GT(counters().delayed, 0u);
@@ -512,18 +516,7 @@ TEST_F(EngineTest, WhenAllPortsAreUnderWayProbesWait) {
 }
 
 TEST_F(EngineTest, ManyProbesSpreadOverTheInterval) {
-  PlannedVip vip{.key = kVip, .checks = {{.kind = model::TcpCheck()}}, .reals = {}};
-  network_.hops.clear();
-  for (int i = 1; i <= 2000; ++i) {
-    const IpAddress real = testing::Real4(i);
-    vip.reals.push_back({real, State::kUnknown});
-    network_.hops.push_back({.real = real,
-                             .hop = {.ifindex = kIfindex, .interface = "eth0", .mtu = 1500},
-                             .problem = ""});
-  }
-  plan_.vips = {vip};
-  engine_.SetPlan(plan_, now_);
-  engine_.SetNetwork(network_, now_);
+  PlanMany({.kind = model::TcpCheck()}, 2000, State::kUnknown);
   size_t most = 0;
   size_t before = 0;
   for (int i = 0; i < 18; ++i) {
