@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "lbd/model/integer_log.h"
-#include "lbd/model/limits.h"
 #include "lbd/model/permutation.h"
 #include "lbd/model/real_key.h"
 #include "lbd/model/wide_multiply.h"
@@ -22,9 +21,13 @@ class VisitTimes {
  public:
   explicit VisitTimes(uint32_t slots) : slots_(slots), log_of_all_(IntegerLog(2 * slots)) {}
 
-  uint64_t operator[](uint32_t r) {
-    while (r >= times_.size()) Extend();
-    return times_[r];
+  // Of a visit that was counted before.
+  uint64_t operator[](uint32_t r) const { return times_[r]; }
+
+  // How many visits are made before `end`.
+  uint32_t CountBefore(uint64_t end) {
+    while (times_.size() < slots_ && (times_.empty() || times_.back() < end)) Extend();
+    return static_cast<uint32_t>(std::ranges::lower_bound(times_, end) - times_.begin());
   }
 
  private:
@@ -45,6 +48,13 @@ uint32_t Cap(uint64_t slots, uint64_t weight, uint64_t total_weight, uint64_t di
   const uint64_t fair = (slots * weight + total_weight - 1) / total_weight;
   return static_cast<uint32_t>(std::max(fair, (widened + dither16) >> 16));
 }
+
+// A visit to a slot that was free when its window began.
+struct Visit {
+  Visit() {}        // NOLINT(modernize-use-equals-default): leaves memory as it is, for speed
+  uint32_t number;  // among the visits of its walker
+  uint32_t slot;
+};
 
 // A contender on its way through the ring.
 struct Walker {
@@ -70,34 +80,24 @@ struct Walker {
   uint32_t tie_break;
   uint32_t room = 0;
   uint32_t next = 0;  // visits made
+  // Of the current window, in `visits_`: the next one to claim its slot, and the end.
+  size_t claim = 0;
+  size_t claims_end = 0;
 };
 
-// A visit to a slot that was free when its window began. Ordered by time, then by a tie-break that
-// differs from slot to slot, because reals of equal weight meet at equal times.
-struct Visit {
-  Visit(uint64_t at, uint32_t walker_tie_break, uint32_t walker, uint32_t slot)
-      : time(at),
-        rest(uint64_t{(walker_tie_break ^ slot * 0x9e3779b1u) >> 1} << 33 |
-             uint64_t{walker} << kSlotBits | slot) {}
-
-  uint32_t walker() const { return rest >> kSlotBits & ((1u << kWalkerBits) - 1); }
-  uint32_t slot() const { return rest & ((1u << kSlotBits) - 1); }
-  bool operator<(const Visit& other) const {
-    return time != other.time ? time < other.time : rest < other.rest;
-  }
-
-  static constexpr int kSlotBits = 20;
-  static constexpr int kWalkerBits = 13;
-  static_assert(kMaxRingBits <= kSlotBits && kMaxRealsPerVip <= 1u << kWalkerBits);
-
-  uint64_t time;
-  uint64_t rest;  // tie-break, walker, slot
+// Whose a slot is in the current window, by which of its visits.
+struct Holder {
+  uint32_t walker = 0;
+  uint32_t visit = 0;
 };
 
+// Goes through time in windows. What a window gives away is final, because all visits before its
+// end have claimed their slots; within a window an earlier visitor takes the slot from a later one,
+// who then has room for another (deferred acceptance), so that nothing has to be sorted.
 class Matching {
  public:
   Matching(std::span<const Contender> contenders, Ring& ring)
-      : ring_(ring), slots_(static_cast<uint32_t>(ring.size())), times_(slots_) {
+      : ring_(ring), slots_(static_cast<uint32_t>(ring.size())), times_(slots_), holders_(slots_) {
     const int bits = std::bit_width(slots_) - 1;
     uint64_t total_weight = 0;
     walkers_.reserve(contenders.size());
@@ -122,17 +122,21 @@ class Matching {
     while (!free_.empty() && !active_.empty()) {
       end += WindowLength();
       visits_.clear();
-      for (uint32_t i : active_) Walk(i, end);
-      std::sort(visits_.begin(), visits_.end());
-      for (const Visit& visit : visits_) Settle(visit);
+      for (uint32_t i : active_) Walk(walkers_[i], end);
+      claimants_ = active_;
+      while (!claimants_.empty()) {
+        const uint32_t i = claimants_.back();
+        claimants_.pop_back();
+        Claim(i);
+      }
       std::erase_if(active_, [this](uint32_t i) { return walkers_[i].room == 0; });
       std::erase_if(free_, [this](uint32_t slot) { return ring_[slot] != 0; });
     }
   }
 
  private:
-  // The time in which a slot is visited 1/4 times on average, so that few visits are sorted in
-  // vain, or twice when few slots are left. It has no influence on the result.
+  // The time in which a slot is visited 1/4 times on average, so that few visits meet others on
+  // theirs, or twice when few slots are left. It has no influence on the result.
   uint64_t WindowLength() const {
     uint64_t weight = 0;
     for (uint32_t i : active_) weight += walkers_[i].weight;
@@ -142,48 +146,81 @@ class Matching {
 
   // Collects the visits of one real to free slots before `end`: turn by turn, or slot by slot when
   // few are free.
-  void Walk(uint32_t i, uint64_t end) {
-    Walker& walker = walkers_[i];
+  void Walk(Walker& walker, uint64_t end) {
     const uint32_t first = walker.next;
-    while (walker.next < slots_ && TimeOf(walker, walker.next) < end) ++walker.next;
-    const uint32_t last = walker.next;
+    const uint32_t last = walker.next = CountBefore(walker, end);
     const Permutation order = walker.order;
+    walker.claim = visits_.size();
+    visits_.resize(walker.claim + std::min<size_t>(last - first, free_.size()) + 1);
+    Visit* const begin = &visits_[walker.claim];
+    Visit* visit = begin;
+    // Without branches: nobody could predict them.
     if (last - first < free_.size()) {
-      for (uint32_t visit = first; visit < last; ++visit) {
-        const uint32_t slot = order(visit);
-        if (ring_[slot] == 0) Collect(i, visit, slot);
+      for (uint32_t number = first; number < last; ++number) {
+        visit->number = number;
+        visit->slot = order(number);
+        visit += ring_[visit->slot] == 0;
       }
     } else {
       for (uint32_t slot : free_) {
-        const uint32_t visit = order.Inverse(slot);
-        if (visit >= first && visit < last) Collect(i, visit, slot);
+        visit->number = order.Inverse(slot);
+        visit->slot = slot;
+        visit += visit->number >= first && visit->number < last;
       }
+      std::ranges::sort(begin, visit, {}, &Visit::number);
     }
+    visits_.resize(walker.claim + static_cast<size_t>(visit - begin));
+    walker.claims_end = visits_.size();
+  }
+
+  // How many visits a real has made before `end`: the first number whose TimeOf() is not less.
+  uint32_t CountBefore(const Walker& walker, uint64_t end) {
+    const uint128 time = ((uint128{end} << 64) + walker.inverse_weight - 1) / walker.inverse_weight;
+    return times_.CountBefore(static_cast<uint64_t>(std::min<uint128>(time, ~uint64_t{0})));
   }
 
   uint64_t TimeOf(const Walker& walker, uint32_t visit) {
     return MultiplyHigh(times_[visit], walker.inverse_weight);
   }
 
-  void Collect(uint32_t i, uint32_t visit, uint32_t slot) {
-    visits_.emplace_back(TimeOf(walkers_[i], visit), walkers_[i].tie_break, i, slot);
+  // Lets a real claim slots while it has room.
+  void Claim(uint32_t i) {
+    Walker& walker = walkers_[i];
+    for (; walker.room > 0 && walker.claim < walker.claims_end; ++walker.claim) {
+      const Visit visit = visits_[walker.claim];
+      const Holder challenger{i, visit.number};
+      Holder& holder = holders_[visit.slot];
+      uint16_t& owner = ring_[visit.slot];
+      if (owner != 0) {
+        if (!IsEarlier(challenger, holder, visit.slot)) continue;
+        if (walkers_[holder.walker].room++ == 0) claimants_.push_back(holder.walker);
+      }
+      holder = challenger;
+      owner = walker.number;
+      --walker.room;
+    }
   }
 
-  void Settle(const Visit& visit) {
-    Walker& walker = walkers_[visit.walker()];
-    uint16_t& owner = ring_[visit.slot()];
-    if (owner != 0 || walker.room == 0) return;
-    owner = walker.number;
-    --walker.room;
+  // By time, then by a tie-break that differs from slot to slot, because reals of equal weight meet
+  // at equal times.
+  bool IsEarlier(const Holder& a, const Holder& b, uint32_t slot) {
+    const auto rank = [&](const Holder& holder) {
+      const Walker& walker = walkers_[holder.walker];
+      const uint32_t tie_break = (walker.tie_break ^ slot * 0x9e3779b1u) >> 1;
+      return std::tuple(TimeOf(walker, holder.visit), tie_break, holder.walker);
+    };
+    return rank(a) < rank(b);
   }
 
   Ring& ring_;
   uint32_t slots_;
   VisitTimes times_;
   std::vector<Walker> walkers_;
-  std::vector<uint32_t> active_;  // walkers with room
-  std::vector<uint32_t> free_;    // slots without owner
-  std::vector<Visit> visits_;     // of the current window
+  std::vector<uint32_t> active_;     // walkers with room
+  std::vector<uint32_t> claimants_;  // walkers with room who have not claimed all their visits
+  std::vector<uint32_t> free_;       // slots without owner
+  std::vector<Visit> visits_;        // of the current window, by walker
+  std::vector<Holder> holders_;      // of the slots that were free when the window began
 };
 
 }  // namespace
