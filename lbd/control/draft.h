@@ -23,7 +23,7 @@ class Draft {
   // lines are told.
   StatusOr<std::vector<std::string>> Make(const model::Change& change);
   // Whether the configuration is good.
-  Status Check() const { return model::Check(config_, *last_); }
+  Status Check() const { return model::Check(config_, *last_, touched_); }
 
   const model::Config& config() const { return config_; }
   // The VIPs that were changed, added or deleted; empty: any may be.

@@ -132,8 +132,9 @@ const VipKey* SubjectOf(const Change& change) {
 
 Status Make(Config& config, const Change& change) { return std::visit(Applier(config), change); }
 
-Status Check(const Config& config, const Change& change) {
-  std::vector<Problem> problems = Validate(config);
+Status Check(const Config& config, const Change& change,
+             const std::optional<std::set<VipKey>>& touched) {
+  std::vector<Problem> problems = touched ? ValidateChanged(config, *touched) : Validate(config);
   if (!std::holds_alternative<ReplaceConfig>(change)) problems = NameVips(problems, config);
   return ToStatus(problems);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -78,8 +79,10 @@ const VipKey* SubjectOf(const Change& change);
 // `config` is as it was then.
 Status Make(Config& config, const Change& change);
 // What is wrong with `config` after `change`; INVALID_ARGUMENT names it as who asked for that
-// change knows it.
-Status Check(const Config& config, const Change& change);
+// change knows it. `touched`: the only VIPs that changed since the whole was good; empty: any may
+// have.
+Status Check(const Config& config, const Change& change,
+             const std::optional<std::set<VipKey>>& touched = {});
 
 // `config` with `change` made, which is checked as a whole. NOT_FOUND, ALREADY_EXISTS or
 // INVALID_ARGUMENT where it cannot be made.

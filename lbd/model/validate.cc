@@ -199,6 +199,14 @@ class Checker {
     CheckReals(vip, path);
   }
 
+  // In what good VIPs can be wrong together.
+  void CheckTogether(const Config& config) {
+    CheckOverlaps(config.vips);
+    CheckL2(config);
+    CheckFragments(config);
+    CheckTotals(config);
+  }
+
   // No packet may belong to two VIPs of which none is the more exact one.
   void CheckOverlaps(const std::vector<Vip>& vips) {
     PortMap taken;
@@ -538,10 +546,17 @@ std::vector<Problem> Validate(const Config& config) {
   for (size_t i = 0; i < config.vips.size(); ++i) {
     checker.CheckVip(config.vips[i], fmt::format("vips[{}]", i));
   }
-  checker.CheckOverlaps(config.vips);
-  checker.CheckL2(config);
-  checker.CheckFragments(config);
-  checker.CheckTotals(config);
+  checker.CheckTogether(config);
+  return checker.Take();
+}
+
+std::vector<Problem> ValidateChanged(const Config& config, const std::set<VipKey>& changed) {
+  Checker checker;
+  for (size_t i = 0; i < config.vips.size(); ++i) {
+    if (!changed.contains(config.vips[i].key)) continue;
+    checker.CheckVip(config.vips[i], fmt::format("vips[{}]", i));
+  }
+  checker.CheckTogether(config);
   return checker.Take();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,9 @@ struct Problem {
 // Everything that is wrong with `config`; empty = it can be applied, as far as the configuration
 // alone can tell.
 std::vector<Problem> Validate(const Config& config);
+// The same where `config` was good before some of its VIPs were changed or added: by themselves
+// only these can be wrong.
+std::vector<Problem> ValidateChanged(const Config& config, const std::set<VipKey>& changed);
 
 // OK, or INVALID_ARGUMENT with one problem a line, 50 at most.
 Status ToStatus(const std::vector<Problem>& problems);

@@ -50,6 +50,29 @@ TEST(ValidateTest, FindsNothingInAGoodConfiguration) {
   EXPECT_THAT(Problems(Config()), IsEmpty());
 }
 
+// Settings and other VIPs were good before: those that are spoilt here are not looked at.
+TEST(ValidateTest, OfChangedVipsOnlyTheseAreLookedAtAndWhatTheyAreTogether) {
+  Config config = Good();
+  config.settings.outer_source_v6 = IpPrefix::Parse("10.0.0.0/8").value();
+  config.vips[0].reals[1].weight = kMaxWeight + 1;
+  config.vips[1].slow_start = 1'000'000;
+  config.vips.push_back(VipOf("192.0.2.1:80/tcp", {"10.0.0.1"}));
+  const auto problems = [&](const std::set<VipKey>& changed) {
+    std::vector<std::string> lines;
+    for (const Problem& problem : ValidateChanged(config, changed)) {
+      lines.push_back(problem.ToString());
+    }
+    return lines;
+  };
+  const std::string twice = "vips[2]: 192.0.2.1:80/tcp is already vips[0]";
+  EXPECT_THAT(problems({}), ElementsAre(twice));
+  EXPECT_THAT(problems({config.vips[1].key}),
+              ElementsAre(testing::StartsWith("vips[1].slow_start"), twice));
+  EXPECT_THAT(problems({config.vips[0].key}),
+              ElementsAre("vips[0].reals[1].weight: must be 0..1000000, got 1000001", twice));
+  EXPECT_EQ(Problems(config).size(), 4u);
+}
+
 TEST(ValidateTest, TunnelsEndAtUnicastAddressesThatAreNoVips) {
   EXPECT_THAT(
       After([](Config& c) {
