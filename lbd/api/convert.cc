@@ -9,6 +9,7 @@
 #include <set>
 
 #include "lbd/api/convert_check.h"
+#include "lbd/model/find_route.h"
 
 namespace lb::api {
 namespace {
@@ -872,9 +873,8 @@ v1::GetStatsResponse ToProto(const dataplane::Stats& stats, const model::Config&
     key.route = 0;
     if (const model::Vip* configured = config.FindVip(key)) {
       row.set_name(configured->name);
-      for (const model::SourceRoute& route : configured->source_routes) {
-        if (model::RouteNumber(route.name) == vip.key.route) row.set_source_route(route.name);
-      }
+      const model::SourceRoute* route = model::FindRoute(*configured, vip.key.route);
+      if (route != nullptr) row.set_source_route(route->name);
     }
     for (const dataplane::RealCounter& real : vip.reals) {
       v1::RealStats& real_row = *row.add_reals();

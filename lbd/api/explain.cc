@@ -12,6 +12,7 @@
 #include "lbd/api/convert_health.h"
 #include "lbd/dataplane/flow_packet.h"
 #include "lbd/dataplane/verdict.h"
+#include "lbd/model/find_route.h"
 
 namespace lb::api {
 namespace {
@@ -129,13 +130,9 @@ bool IsRefusal(std::string_view verdict) {
 
 // The source route whose reals the decision is about, or nullptr.
 const model::SourceRoute* RouteOf(const Decision& decision, const model::Config& config) {
-  if (decision.route == 0 || !decision.vip) return nullptr;
+  if (!decision.vip) return nullptr;
   const model::Vip* vip = config.FindVip(*decision.vip);
-  if (vip == nullptr) return nullptr;
-  const auto it = std::ranges::find_if(vip->source_routes, [&](const model::SourceRoute& route) {
-    return model::RouteNumber(route.name) == decision.route;
-  });
-  return it == vip->source_routes.end() ? nullptr : &*it;
+  return vip != nullptr ? model::FindRoute(*vip, decision.route) : nullptr;
 }
 
 // Collects the steps of an explanation.

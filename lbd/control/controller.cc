@@ -12,6 +12,7 @@
 
 #include "lbd/dataplane/capture.h"
 #include "lbd/model/diff.h"
+#include "lbd/model/find_route.h"
 
 namespace lb::control {
 namespace {
@@ -45,10 +46,8 @@ std::vector<model::Real> Snapshot::ConfiguredReals(model::VipKey group) const {
   const model::Vip* vip = config.FindVip(group);
   if (vip == nullptr) return {};
   if (number == 0) return vip->reals;
-  for (const model::SourceRoute& route : vip->source_routes) {
-    if (model::RouteNumber(route.name) == number) return model::RouteVip(*vip, route).reals;
-  }
-  return {};
+  const model::SourceRoute* route = model::FindRoute(*vip, number);
+  return route != nullptr ? model::RouteVip(*vip, *route).reals : std::vector<model::Real>();
 }
 
 StatusOr<std::unique_ptr<Controller>> Controller::Create(

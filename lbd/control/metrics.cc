@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "lbd/control/health_metrics.h"
+#include "lbd/model/find_route.h"
 
 namespace lb::control {
 namespace {
@@ -63,9 +64,8 @@ Group GroupOf(model::VipKey key, const model::Config& config) {
   const model::Vip* vip = config.FindVip(key);
   if (vip == nullptr) return group;
   group.name = vip->name;
-  for (const model::SourceRoute& candidate : vip->source_routes) {
-    if (model::RouteNumber(candidate.name) == route) group.route = candidate.name;
-  }
+  const model::SourceRoute* found = model::FindRoute(*vip, route);
+  if (found != nullptr) group.route = found->name;
   return group;
 }
 

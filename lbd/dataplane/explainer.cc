@@ -13,6 +13,7 @@
 
 #include "lbd/dataplane/capture.h"
 #include "lbd/dataplane/frame.h"
+#include "lbd/dataplane/program_clock.h"
 #include "lbd/dataplane/trace_decoder.h"
 #include "lbd/dataplane/verdict.h"
 
@@ -134,12 +135,6 @@ StatusOr<Run> RunOnce(const Forwarder& forwarder, Program::Build build, const Fr
   return run;
 }
 
-uint64_t Now() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
-}
-
 std::optional<Explanation::Fragment> Describe(const std::optional<FirstFragment>& first) {
   if (!first) return std::nullopt;
   // 16 bits of IPv4, 32 of IPv6.
@@ -153,7 +148,7 @@ std::optional<Explanation::Fragment> Describe(const std::optional<FirstFragment>
   fragment.protocol = static_cast<uint8_t>(first->value->protocol);
   fragment.source_port = ntohs(ports[0]);
   fragment.destination_port = ntohs(ports[1]);
-  fragment.seconds = static_cast<uint32_t>((Now() - first->value->seen) / 1'000'000'000);
+  fragment.seconds = static_cast<uint32_t>((ProgramClock() - first->value->seen) / 1'000'000'000);
   return fragment;
 }
 
@@ -174,13 +169,12 @@ StatusOr<Explanation> Explain(const Forwarder& forwarder, const Frame& frame, ui
   }
   lb_sample sample{};
   std::memcpy(&sample, traced.sample.data(), sizeof(sample));
-  return Explanation{
-      .decision = *std::move(decision),
-      .xdp_action = run.result.action,
-      .known = decoder.KnownFlow(sample.trace, static_cast<uint32_t>(Now() >> LB_FLOW_TICK_SHIFT)),
-      .fragment = Describe(first),
-      .departure = decoder.DepartureTo(sample.trace.real),
-      .out = std::move(run.result.out)};
+  return Explanation{.decision = *std::move(decision),
+                     .xdp_action = run.result.action,
+                     .known = decoder.KnownFlow(sample.trace, ProgramTick()),
+                     .fragment = Describe(first),
+                     .departure = decoder.DepartureTo(sample.trace.real),
+                     .out = std::move(run.result.out)};
 }
 
 }  // namespace lb::dataplane

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "lbd/dataplane/grace_period.h"
+#include "lbd/dataplane/program_clock.h"
 #include "lbd/model/tracking.h"
 
 namespace lb::dataplane {
@@ -24,14 +25,6 @@ constexpr int kMinFlowBits = 3;
 
 // Entries of lb_reals for a VIP of `reals` reals: the unused one, and room for a quarter more.
 uint32_t RealCapacity(size_t reals) { return 1 + reals + std::max<size_t>(1, reals / 4); }
-
-// Of the clock that the program reads.
-uint32_t Tick() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  const uint64_t nanos = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
-  return static_cast<uint32_t>(nanos >> LB_FLOW_TICK_SHIFT);
-}
 
 // Whether both treat all sources alike, be the reals what they are.
 bool SamePolicy(const model::Vip& a, const model::Vip& b) {
@@ -611,7 +604,7 @@ void Forwarder::SweepVip(InstalledVip& vip) {
   }
   // Entries that were on their way when the real went.
   if (!gone.empty()) flows.Purge([&](uint16_t number) { return gone.contains(number); });
-  vip.census = flows.Sweep(*vip.slots, model::FlowPolicyOf(configured), Tick());
+  vip.census = flows.Sweep(*vip.slots, model::FlowPolicyOf(configured), ProgramTick());
   vip.flow_peak = std::max(vip.flow_peak, vip.census.entries);
   vip.slots->Advance({.entries = vip.census.foreign,
                       .is_down = [&](uint16_t number) { return down.contains(number); }},
@@ -716,7 +709,7 @@ void Forwarder::CatchUp(const Image& image) {
     if (it == installed_.end() || from.flow_key != FlowKey(settings_.hash_key, from.key)) continue;
     const FlowPlace& place = it->second.flow_place;
     if (place.bits != from.flow_place.bits) continue;
-    model::FlowTable(Buckets(place)).Refresh(from.flows, Tick());
+    model::FlowTable(Buckets(place)).Refresh(from.flows, ProgramTick());
   }
 }
 
@@ -892,7 +885,7 @@ std::vector<TrackedFlow> Forwarder::ListFlows(const model::VipKey& key, size_t l
   const InstalledVip& vip = it->second;
   std::map<uint16_t, IpAddress> addresses;
   for (const auto& [address, real] : vip.reals) addresses[real.number] = address;
-  const uint32_t tick = Tick();
+  const uint32_t tick = ProgramTick();
   model::FlowTable(Buckets(vip.flow_place)).Visit([&](uint64_t entry) {
     const auto real = addresses.find(lb_flow_entry_real(entry));
     if (flows.size() >= limit || real == addresses.end()) return;

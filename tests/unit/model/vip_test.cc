@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lbd/model/find_route.h"
 #include "tests/unit/model/config_testing.h"
 
 namespace lb::model {
@@ -43,6 +44,14 @@ TEST(RouteVipTest, TheRealsOfTheVipStandBy) {
   EXPECT_EQ(group.FindReal(Ip("10.0.0.3"))->state, RealState::kActive);
   EXPECT_EQ(group.FindReal(Ip("10.0.0.1"))->state, RealState::kStandby);
   EXPECT_EQ(group.FindReal(Ip("10.0.0.2"))->state, RealState::kDown);
+}
+
+TEST(FindRouteTest, FindsByNumber) {
+  Vip vip = VipOf("192.0.2.1:80/tcp", {"10.0.0.1"});
+  vip.source_routes = {{.name = "site"}, {.name = "lab"}};
+  EXPECT_EQ(FindRoute(vip, RouteNumber("lab")), &vip.source_routes[1]);
+  EXPECT_EQ(FindRoute(vip, RouteNumber("other")), nullptr);
+  EXPECT_EQ(FindRoute(vip, 0), nullptr);
 }
 
 TEST(VipKeyTest, IsTcpWhereNothingElseIsSaid) {
