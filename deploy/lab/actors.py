@@ -75,12 +75,13 @@ def start_echo_server(node, port, wrap=list):
 
 
 @contextlib.contextmanager
-def udp_flows(lab, address, rate, node=None):
+def udp_flows(lab, address, rate, node=None, reals=None):
     """4096 UDP flows to port 53 of a VIP, so many packets a second until the block ends; its figures
-    (sent, lost, misdirected, pps) then. It counts on eth0 of the reals, in place of lbagent."""
+    (sent, lost, misdirected, pps) then. It counts on eth0 of the VIP's reals (all of the lab, unless
+    given), in place of lbagent."""
     sender = lab.router.start("flows", [
         binary("flow_sender"), lab.router.netns, "to-lb", (node or lab.lb).link()["address"], address,
-        rate, *(real.netns for real in lab.reals)])
+        rate, *(real.netns for real in reals or lab.reals)])
     figures = {}
     wait_until(lambda: "sending" in sender.output() or sender.require_alive(), 20, "packets are sent")
     yield figures
@@ -103,6 +104,15 @@ def start_agent(node, vips=(VIP4, VIP6), flags=()):
                           "--bpffs", agent_pins(node), *flags])
     _wait_log(process, "serving ")
     return process
+
+
+def decapsulate_by_kernel(node):
+    """The plain devices of Linux in place of lbagent: every mix of families, from any sender."""
+    node.ip([f"addr add {VIP4}/32 dev lo", f"addr add {VIP6}/128 dev lo nodad",
+             f"link add tunnel4in4 type ipip local {node.ip4} remote any",
+             f"link add tunnel6in4 type sit local {node.ip4} remote any",
+             f"link add tunnel-in6 type ip6tnl mode any local {node.ip6} remote any",
+             *(f"link set {device} up" for device in ("tunnel4in4", "tunnel6in4", "tunnel-in6"))])
 
 
 def agent_pins(node):

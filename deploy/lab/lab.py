@@ -216,8 +216,7 @@ class Lab:
         (self.dir / "lab.json").write_text(json.dumps(state))
         run(["mount", "-t", "bpf", "bpf", self.bpffs])
 
-        run(["ip", "-batch", "-"],
-            stdin="".join(f"netns add {node.netns}\n" for node in self.nodes))
+        self.add_namespaces(self.nodes)
         for node in self.nodes:
             node.set_sysctls({**SYSCTLS, **(ROUTER_SYSCTLS if node is self.router else {}),
                               **(REAL_SYSCTLS if node in self.reals else {})})
@@ -225,6 +224,9 @@ class Lab:
             if node is not self.lb:
                 self._connect(node)
         self.connect_lb()
+
+    def add_namespaces(self, nodes):
+        run(["ip", "-batch", "-"], stdin="".join(f"netns add {node.netns}\n" for node in nodes))
 
     def connect_lb(self):
         """Makes the link of the load balancer, which leads the VIPs there."""

@@ -22,12 +22,21 @@ MODULES = ("veth", "ipip", "ip6_tunnel", "sit", "fou", "fou6", "ip_gre", "ip6_gr
 
 PROGRAMS = ("bash", "basename", "cat", "cp", "curl", "cut", "date", "dirname", "ethtool", "grep",
             "head", "id", "ip", "iperf3", "ipvsadm", "kill", "ln", "ls", "mkdir", "mount", "nginx",
-            "nsenter", "nstat", "ping", "python3", "rm", "sed", "seq", "sleep", "ss", "sysctl", "tail", "tc",
-            "tcpdump", "timeout", "touch", "umount", "uname", "xdp-loader", "bpftool", "env", "sort", "tr", "wc")
+            "nsenter", "nstat", "ping", "python3", "rm", "sed", "seq", "setpriv", "sleep", "ss", "sysctl", "tail", "tc",
+            "tcpdump", "timeout", "touch", "umount", "uname", "xdp-loader", "bpftool", "env", "sort", "tr", "wc",
+            "journalctl", "systemctl", "systemd-sysusers")
 
+# systemd, with what its log and the units of lbd need of its own units.
+SYSTEMD = pathlib.Path("/lib/systemd")
+SYSTEMD_PROGRAMS = ("systemd", "systemd-journald")
+SYSTEMD_UNITS = ("sysinit.target", "basic.target", "sockets.target", "slices.target", "shutdown.target",
+                 "umount.target", "network.target", "network-online.target", "systemd-journald.service",
+                 "systemd-journald.socket", "systemd-journald-dev-log.socket")
+
+# Programs as `cmake --install` puts them into /usr, where the build directory of a guest links to.
+INSTALLED = ("sbin/lbd", "sbin/lbagent", "bin/lbctl")
 # Files of the project, by their place in the build directory; the rest is sources.
-BINARIES = ("bin/lbd", "bin/lbctl", "bin/lbagent", "bin/bpf_test", "bin/netlink_test",
-            "bin/real_decap_test")
+BINARIES = ("bin/bpf_test", "bin/netlink_test", "bin/real_decap_test", "bin/flow_sender")
 OBJECTS = ("bpf/pass/pass.bpf.o", "bpf/bench_xdp_tx/bench_xdp_tx.bpf.o")
 SOURCES = ("deploy/lab", "tests/e2e", "tests/vm")
 # libxdp's, which looks for it there.
@@ -65,6 +74,33 @@ def _python(image):
                            "dist-packages", "tkinter", "unittest", "turtledemo",
                            *(path.name for path in home.glob("config-*"))))
     image.libraries(home.glob("lib-dynload/*.so"))
+
+
+def _systemd(image):
+    image.programs(SYSTEMD / name for name in SYSTEMD_PROGRAMS)
+    for name in SYSTEMD_UNITS:
+        image.copy(SYSTEMD / "system" / name)
+    image.copy(HERE / "parts.service", "/etc/systemd/system/parts.service")
+    image.file("/etc/machine-id", b"%032x\n" % 1)
+    for path in ("/var/log", "/var/lib"):
+        image.directory(path)
+    image.directory("/var/tmp", 0o1777)
+
+
+def _installation(image, build):
+    """What a package would have in it."""
+    root = build / "vm/install"
+    shutil.rmtree(root, ignore_errors=True)
+    try:
+        subprocess.run(["cmake", "--install", build, "--strip", "--prefix", "/usr"], check=True,
+                       env={**os.environ, "DESTDIR": str(root)}, stdout=subprocess.DEVNULL)
+    except subprocess.CalledProcessError:
+        raise GuestError(f"{build} cannot be installed; build first, or set LBD_BUILD_DIR") from None
+    image.tree(root / "usr", "/usr", skip=("share",))
+    programs = [root / "usr" / name for name in INSTALLED]
+    image.libraries(programs)
+    for path in programs:
+        image.link(f"{PROJECT}/build/bin/{path.name}", f"/{path.relative_to(root)}")
 
 
 def _project(image, build):
@@ -105,6 +141,8 @@ def make_image(kernel, build):
     image.tree("/etc/iproute2")
     image.copy(DISPATCHER)
     _python(image)
+    _systemd(image)
+    _installation(image, build)
     _project(image, build)
     for number, (name, data) in enumerate(kernel.modules(MODULES)):
         image.file(f"/modules/{number:02}-{name}.ko", data, 0o644)

@@ -55,7 +55,7 @@ def _hear(notify, word):
 def _effective(pid):
     text = open(f"/proc/{pid}/status").read()
     return {name: int(re.search(rf"^{name}:\s*(\w+)$", text, re.MULTILINE)[1], 16)
-            for name in ("CapEff", "CapPrm", "CapBnd")}
+            for name in ("CapEff", "CapPrm")}
 
 
 @scenario

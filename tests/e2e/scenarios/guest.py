@@ -35,22 +35,13 @@ def core():
         return {"requests": 4 * REQUESTS}
 
 
-def _decapsulate_by_kernel(real):
-    """The plain devices of Linux in place of lbagent: every mix of families, from any sender."""
-    real.ip([f"addr add {VIP4}/32 dev lo", f"addr add {VIP6}/128 dev lo nodad",
-             f"link add tunnel4in4 type ipip local {real.ip4} remote any",
-             f"link add tunnel6in4 type sit local {real.ip4} remote any",
-             f"link add tunnel-in6 type ip6tnl mode any local {real.ip6} remote any",
-             *(f"link set {device} up" for device in ("tunnel4in4", "tunnel6in4", "tunnel-in6"))])
-
-
 @guest_scenario
 def kernel_tunnels():
     """Plain ipip, sit and ip6tnl devices of Linux unwrap what lbd sends, in all four mixes."""
     with new_lab(reals=2) as lab:
         for real in lab.reals:
             actors.start_nginx(real)
-            _decapsulate_by_kernel(real)
+            actors.decapsulate_by_kernel(real)
         lab.lbd = start_lbd(lab, both_vips(lab))
         for address in (VIP4, VIP6):
             expect_served(lab, address, REQUESTS)
