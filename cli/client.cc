@@ -192,6 +192,12 @@ StatusOr<v1::DeleteRealResponse> Client::Call(const v1::DeleteRealRequest& reque
 StatusOr<v1::ListRealsResponse> Client::Call(const v1::ListRealsRequest& request) {
   return Invoke<v1::ListRealsResponse>(&Stub::ListReals, request);
 }
+StatusOr<v1::GetStatusResponse> Client::GetBriefStatus() {
+  v1::GetStatusRequest request;
+  request.set_brief(true);
+  return Call(request);
+}
+
 StatusOr<v1::GetStatusResponse> Client::Call(const v1::GetStatusRequest& request) {
   return Invoke<v1::GetStatusResponse>(&Stub::GetStatus, request);
 }

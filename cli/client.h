@@ -47,6 +47,8 @@ class Client {
   StatusOr<v1::DeleteRealResponse> Call(const v1::DeleteRealRequest& request);
   StatusOr<v1::ListRealsResponse> Call(const v1::ListRealsRequest& request);
   StatusOr<v1::GetStatusResponse> Call(const v1::GetStatusRequest& request);
+  // Of next hops those with a problem; an older lbd sends all of them.
+  StatusOr<v1::GetStatusResponse> GetBriefStatus();
   StatusOr<v1::GetStatsResponse> Call(const v1::GetStatsRequest& request);
   StatusOr<v1::ListFlowsResponse> Call(const v1::ListFlowsRequest& request);
   StatusOr<v1::GetHealthResponse> Call(const v1::GetHealthRequest& request);

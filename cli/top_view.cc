@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 
 #include "cli/objects.h"
@@ -28,10 +29,20 @@ std::string NameOf(const v1::VipStats& vip) {
   return ToText(vip.vip()) + (vip.source_route().empty() ? "" : "@" + vip.source_route());
 }
 
-const v1::VipStats* FindVip(const v1::GetStatsResponse& stats, const std::string& name) {
-  const auto it = std::ranges::find_if(
-      stats.vips(), [&](const v1::VipStats& vip) { return NameOf(vip) == name; });
-  return it == stats.vips().end() ? nullptr : &*it;
+// Each of `rows` by what `name` says of it.
+template <typename Row, typename Name>
+std::map<std::string, const Row*> By(const google::protobuf::RepeatedPtrField<Row>& rows,
+                                     Name name) {
+  std::map<std::string, const Row*> by;
+  for (const Row& row : rows) by.emplace(name(row), &row);
+  return by;
+}
+
+// Null: there is none.
+template <typename Row>
+const Row* Find(const std::map<std::string, const Row*>& rows, const std::string& name) {
+  const auto it = rows.find(name);
+  return it == rows.end() ? nullptr : it->second;
 }
 
 TopRow RowOf(std::string name, const v1::Counter& before, const v1::Counter& now, uint64_t flows,
@@ -46,8 +57,8 @@ TopRow RowOf(std::string name, const v1::Counter& before, const v1::Counter& now
           .connection_rate = Rate(before.connections(), now.connections(), seconds)};
 }
 
-// Each real of a VIP by its address.
-using HealthOfVip = std::map<std::string_view, const v1::RealHealth*>;
+// Reals in trouble by their address.
+using Trouble = std::map<std::string, const v1::RealHealth*>;
 
 bool IsBlind(const v1::RealHealth& real) {
   return std::ranges::any_of(real.checks(),
@@ -58,25 +69,13 @@ bool IsUp(const v1::RealHealth& real) {
   return real.has_override_up() ? real.override_up() : real.state() == v1::HEALTH_STATE_UP;
 }
 
-// Null: nothing is known of the VIP.
-const v1::VipHealth* FindHealth(const TopSample& sample, const v1::VipKey& key) {
-  const std::string name = ToText(key);
-  const auto it = std::ranges::find_if(
-      sample.health.vips(), [&](const v1::VipHealth& vip) { return ToText(vip.vip()) == name; });
-  return it == sample.health.vips().end() ? nullptr : &*it;
-}
-
-HealthOfVip RealsOf(const v1::VipHealth* vip) {
-  HealthOfVip reals;
-  if (vip == nullptr) return reals;
-  for (const v1::RealHealth& real : vip->reals()) reals[real.address()] = &real;
-  return reals;
-}
-
-void SetHealth(const HealthOfVip& known, const std::string& address, TopRow& row) {
-  const auto it = known.find(address);
-  if (it == known.end()) return;
-  const v1::RealHealth& real = *it->second;
+void SetHealth(const Trouble& trouble, const std::string& address, TopRow& row) {
+  const v1::RealHealth* found = Find(trouble, address);
+  if (found == nullptr) {
+    row.health = "up";
+    return;
+  }
+  const v1::RealHealth& real = *found;
   if (real.has_override_up()) {
     row.health = real.override_up() ? "set up" : "set down";
   } else if (IsBlind(real)) {
@@ -94,15 +93,14 @@ void SetHealth(const HealthOfVip& known, const std::string& address, TopRow& row
 }
 
 // How many of the VIP's reals, or of its source route's, are up.
-void SetHealth(const v1::VipHealth* health, const v1::VipStats& stats, TopRow& row) {
-  const HealthOfVip known = RealsOf(health);
-  if (known.empty()) return;
+void SetHealth(const v1::VipHealth& health, const Trouble& trouble, const v1::VipStats& stats,
+               TopRow& row) {
   const auto up = std::ranges::count_if(stats.reals(), [&](const v1::RealStats& real) {
-    const auto it = known.find(real.address());
-    return it != known.end() && IsUp(*it->second);
+    const v1::RealHealth* found = Find(trouble, real.address());
+    return found == nullptr || IsUp(*found);
   });
   row.health = fmt::format("{}/{}", up, stats.reals_size());
-  if (health->healthy() < health->min_healthy()) {
+  if (health.healthy() < health.min_healthy()) {
     row.colour = Colour::kRed;
   } else if (up < stats.reals_size()) {
     row.colour = Colour::kYellow;
@@ -284,25 +282,32 @@ std::string HumanRate(double per_second) {
 std::vector<TopRow> TopRows(const TopSample& before, const TopSample& now, const TopState& state) {
   const double seconds = Seconds(before, now);
   std::vector<TopRow> rows;
+  const auto vips_before = By(before.stats.vips(), NameOf);
+  const auto healths =
+      By(now.health.vips(), [](const v1::VipHealth& vip) { return ToText(vip.vip()); });
   for (const v1::VipStats& vip : now.stats.vips()) {
     const std::string name = NameOf(vip);
-    const v1::VipStats* was = FindVip(before.stats, name);
+    if (!state.vip.empty() && name != state.vip) continue;
+    const v1::VipStats* was = Find(vips_before, name);
+    const v1::VipHealth* health = Find(healths, ToText(vip.vip()));
+    const Trouble trouble =
+        health != nullptr ? By(health->reals(), std::mem_fn(&v1::RealHealth::address)) : Trouble();
     if (state.vip.empty()) {
       const std::string label = vip.name().empty() ? name : name + " " + vip.name();
       rows.push_back(RowOf(label, was != nullptr ? was->total() : vip.total(), vip.total(),
                            vip.tracking().flows(), seconds));
-      SetHealth(FindHealth(now, vip.vip()), vip, rows.back());
+      if (health != nullptr) SetHealth(*health, trouble, vip, rows.back());
       continue;
     }
-    if (name != state.vip) continue;
-    const HealthOfVip health = RealsOf(FindHealth(now, vip.vip()));
+    const auto reals_before = was != nullptr
+                                  ? By(was->reals(), std::mem_fn(&v1::RealStats::address))
+                                  : std::map<std::string, const v1::RealStats*>();
     for (const v1::RealStats& real : vip.reals()) {
-      v1::Counter counter = real.counter();
-      for (int i = 0; was != nullptr && i < was->reals_size(); ++i) {
-        if (was->reals(i).address() == real.address()) counter = was->reals(i).counter();
-      }
-      rows.push_back(RowOf(real.address(), counter, real.counter(), real.flows(), seconds));
-      SetHealth(health, real.address(), rows.back());
+      const v1::RealStats* real_was = Find(reals_before, real.address());
+      rows.push_back(RowOf(real.address(),
+                           real_was != nullptr ? real_was->counter() : real.counter(),
+                           real.counter(), real.flows(), seconds));
+      if (health != nullptr) SetHealth(trouble, real.address(), rows.back());
     }
   }
   const auto key = [&](const TopRow& row) -> double {

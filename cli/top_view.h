@@ -23,13 +23,12 @@ struct TopState {
   bool totals = false;  // counts since the start, not rates
 };
 
-// Two looks at lbd.
+// A look at lbd.
 struct TopSample {
   v1::GetStatsResponse stats;
   v1::GetStatusResponse status;
-  v1::GetHealthResponse health;
+  v1::GetHealthResponse health;  // brief: a real that is not in it is up
   std::chrono::steady_clock::time_point at;
-  std::chrono::steady_clock::time_point health_at;
 };
 
 struct TopRow {

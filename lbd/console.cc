@@ -45,8 +45,10 @@ class Console {
 
   std::string Data() {
     ordered_json data;
+    v1::GetStatusRequest brief;
+    brief.set_brief(true);
     v1::GetStatusResponse status;
-    (void)service_.GetStatus(nullptr, nullptr, &status);
+    (void)service_.GetStatus(nullptr, &brief, &status);
     data["status"] = Json(status);
     v1::GetStatsResponse stats;
     (void)service_.GetStats(nullptr, nullptr, &stats);
@@ -61,10 +63,10 @@ class Console {
   // Row by row as the VIPs of `stats`: what to call it, and its reals.
   ordered_json Vips(const v1::GetStatsResponse& stats) const {
     const auto snapshot = controller_.snapshot();
-    const control::HealthReport health = controller_.Health({.detail = health::Detail::kStates});
+    const control::HealthReport health = controller_.Health({.detail = health::Detail::kBlind});
     std::map<control::HealthBook::RealId, std::string_view> blind;
     for (const health::CheckReport& check : health.probes.checks) {
-      if (!check.blind.empty()) blind.try_emplace({check.vip, check.real}, check.blind);
+      blind.try_emplace({check.vip, check.real}, check.blind);
     }
     ordered_json rows = ordered_json::array();
     for (const v1::VipStats& vip : stats.vips()) {

@@ -36,7 +36,7 @@ Cell LevelCell(Level level) {
 // What the two ends make of each other.
 v1::DoctorResponse Examine(const Session& session) {
   v1::DoctorResponse response;
-  const auto status = session.client.Call(v1::GetStatusRequest());
+  const auto status = session.client.GetBriefStatus();
   if (!status.ok()) {
     Add(response, "lbd", v1::Finding::LEVEL_FAIL, Message(status.status()),
         "systemctl status lbd; journalctl -u lbd");

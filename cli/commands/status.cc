@@ -57,7 +57,9 @@ Table Summary(const v1::GetStatusResponse& status) {
 
 Status ShowStatus(const Session& session) {
   LB_ASSIGN_OR_RETURN(const v1::GetStatusResponse status,
-                      session.client.Call(v1::GetStatusRequest()));
+                      session.format == Format::kTable
+                          ? session.client.GetBriefStatus()
+                          : session.client.Call(v1::GetStatusRequest()));
   if (session.PrintForScript(status)) return OkStatus();
   std::ostream& out = session.io.out;
   const bool colour = session.io.colour;

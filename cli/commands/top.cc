@@ -18,23 +18,16 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kDefaultInterval{1000};
-constexpr milliseconds kHealthInterval{2000};
 constexpr int kPageWidth = 100;
 
-// `before`: health is taken from there while it is young, because lbd works longer for it than for
-// all the rest.
-StatusOr<TopSample> Look(const Session& session, const TopSample* before) {
+StatusOr<TopSample> Look(const Session& session) {
   TopSample sample;
   LB_ASSIGN_OR_RETURN(sample.stats, session.client.Call(v1::GetStatsRequest()));
   sample.at = steady_clock::now();
-  LB_ASSIGN_OR_RETURN(sample.status, session.client.Call(v1::GetStatusRequest()));
-  if (before != nullptr && sample.at - before->health_at < kHealthInterval) {
-    sample.health = before->health;
-    sample.health_at = before->health_at;
-    return sample;
-  }
-  LB_ASSIGN_OR_RETURN(sample.health, session.client.Call(v1::GetHealthRequest()));
-  sample.health_at = sample.at;
+  LB_ASSIGN_OR_RETURN(sample.status, session.client.GetBriefStatus());
+  v1::GetHealthRequest brief;
+  brief.set_brief(true);
+  LB_ASSIGN_OR_RETURN(sample.health, session.client.Call(brief));
   return sample;
 }
 
@@ -98,10 +91,10 @@ class Screen {
 };
 
 Status Once(const Session& session, milliseconds interval) {
-  LB_ASSIGN_OR_RETURN(const TopSample before, Look(session, nullptr));
+  LB_ASSIGN_OR_RETURN(const TopSample before, Look(session));
   Interrupt interrupt;
   if (!interrupt.Sleep(interval)) return OkStatus();
-  LB_ASSIGN_OR_RETURN(const TopSample now, Look(session, &before));
+  LB_ASSIGN_OR_RETURN(const TopSample now, Look(session));
   if (session.PrintForScript(now.stats)) return OkStatus();
   TopState state{.sort = TopColumn::kName, .totals = true};
   for (const TopLine& line : DrawTop(before, now, state, kPageWidth, 0)) {
@@ -113,7 +106,7 @@ Status Once(const Session& session, milliseconds interval) {
 }
 
 Status Live(const Session& session, milliseconds interval) {
-  LB_ASSIGN_OR_RETURN(TopSample before, Look(session, nullptr));
+  LB_ASSIGN_OR_RETURN(TopSample before, Look(session));
   TopSample now = before;
   TopState state;
   Status status;
@@ -134,7 +127,7 @@ Status Live(const Session& session, milliseconds interval) {
       }
       due = steady_clock::now() + interval;
       if (state.paused) continue;
-      auto look = Look(session, &now);
+      auto look = Look(session);
       if (!look.ok()) {
         status = look.status();
         break;

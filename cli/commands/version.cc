@@ -6,7 +6,7 @@
 namespace lb::cli {
 
 Status ShowVersion(const Session& session) {
-  const auto status = session.client.Call(v1::GetStatusRequest());
+  const auto status = session.client.GetBriefStatus();
   if (session.format == Format::kTable) {
     session.io.out << "lbctl " << kVersion << '\n';
     if (status.ok()) session.io.out << "lbd " << status->version() << '\n';

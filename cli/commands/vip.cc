@@ -101,8 +101,7 @@ StatusOr<v1::Vip> Build(const VipArguments& arguments) {
 
 // The addresses that no next hop leads to.
 StatusOr<std::set<std::string>> Unreachable(const Session& session) {
-  LB_ASSIGN_OR_RETURN(const v1::GetStatusResponse status,
-                      session.client.Call(v1::GetStatusRequest()));
+  LB_ASSIGN_OR_RETURN(const v1::GetStatusResponse status, session.client.GetBriefStatus());
   std::set<std::string> addresses;
   for (const v1::NextHopStatus& hop : status.next_hops()) {
     if (!hop.problem().empty()) addresses.insert(hop.real());

@@ -33,11 +33,13 @@ uint64_t MillisBetween(health::Time from, health::Time to) {
   return std::max<int64_t>(0, duration_cast<milliseconds>(to - from).count());
 }
 
-v1::CheckHealth ToProto(const health::CheckReport& check, health::Time now) {
+v1::CheckHealth ToProto(const health::CheckReport& check, health::Time now, bool brief) {
   v1::CheckHealth proto;
   proto.set_check(std::string(check.check));
   proto.set_port(check.port);
   proto.set_state(ToProto(check.state));
+  proto.set_blind(check.blind);
+  if (brief) return proto;
   proto.set_state_milliseconds(MillisBetween(check.since, now));
   proto.set_in_a_row(check.in_a_row);
   if (check.last_at) {
@@ -45,7 +47,6 @@ v1::CheckHealth ToProto(const health::CheckReport& check, health::Time now) {
     proto.set_last_result(std::string(health::ToString(check.last.failure)));
     proto.set_last_reason(check.last.ok() ? check.last.warning : check.last.reason);
   }
-  proto.set_blind(check.blind);
   proto.set_p50_microseconds(check.p50_micros);
   proto.set_p99_microseconds(check.p99_micros);
   proto.set_next_milliseconds(MillisBetween(now, check.next_at));
@@ -120,7 +121,7 @@ using Checks = std::multimap<std::pair<model::VipKey, IpAddress>, const health::
 
 v1::RealHealth RealToProto(const control::HealthBook::RealId& id,
                            const control::HealthReport& report, const Checks& checks,
-                           bool history) {
+                           const v1::GetHealthRequest& request) {
   v1::RealHealth proto;
   proto.set_address(id.second.ToString());
   const health::Time now = std::chrono::steady_clock::now();
@@ -135,8 +136,8 @@ v1::RealHealth RealToProto(const control::HealthBook::RealId& id,
   }
   const auto [begin, end] = checks.equal_range(id);
   for (auto it = begin; it != end; ++it) {
-    *proto.add_checks() = ToProto(*it->second, report.probes.now);
-    if (!history) continue;
+    *proto.add_checks() = ToProto(*it->second, report.probes.now, request.brief());
+    if (!request.history()) continue;
     for (const health::Transition& transition : it->second->history) {
       v1::HealthTransition& row = *proto.add_history();
       const auto age = duration_cast<std::chrono::system_clock::duration>(now - transition.at);
@@ -148,11 +149,20 @@ v1::RealHealth RealToProto(const control::HealthBook::RealId& id,
   return proto;
 }
 
+// `checks`: of the blind ones among them.
+bool InTrouble(const control::HealthBook::RealId& id, const control::HealthReport& report,
+               const Checks& checks) {
+  const control::HealthBook::Entry* entry = report.book.Find(id);
+  return entry == nullptr || !entry->up() || entry->override_ || checks.contains(id);
+}
+
 }  // namespace
 
 StatusOr<health::Scope> ScopeFromProto(const v1::GetHealthRequest& request) {
-  health::Scope scope{.detail =
-                          request.history() ? health::Detail::kHistory : health::Detail::kChecks};
+  if (request.brief() && request.history()) return InvalidArgument("history: not with brief");
+  health::Scope scope{.detail = request.history() ? health::Detail::kHistory
+                                : request.brief() ? health::Detail::kBlind
+                                                  : health::Detail::kChecks};
   if (request.has_vip()) {
     LB_ASSIGN_OR_RETURN(scope.vip, VipKeyFromProto(request.vip(), "vip"));
   }
@@ -190,7 +200,9 @@ StatusOr<v1::GetHealthResponse> HealthToProto(const v1::GetHealthRequest& reques
     row.set_failed_open(standing.failed_open);
     for (const model::Real& member : members) {
       if (real && member.address != *real) continue;
-      *row.add_reals() = RealToProto({vip.key, member.address}, report, checks, request.history());
+      const control::HealthBook::RealId id{vip.key, member.address};
+      if (request.brief() && !InTrouble(id, report, checks)) continue;
+      *row.add_reals() = RealToProto(id, report, checks, request);
     }
   }
   if (real && !found) return NotFound("no VIP has the real " + real->ToString());

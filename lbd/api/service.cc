@@ -141,7 +141,8 @@ grpc::Status LoadBalancerService::ListReals(grpc::ServerContext*,
   return grpc::Status::OK;
 }
 
-grpc::Status LoadBalancerService::GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*,
+grpc::Status LoadBalancerService::GetStatus(grpc::ServerContext*,
+                                            const v1::GetStatusRequest* request,
                                             v1::GetStatusResponse* response) {
   const auto snapshot = controller_.snapshot();
   const control::DataplaneReport report = controller_.Report();
@@ -172,7 +173,9 @@ grpc::Status LoadBalancerService::GetStatus(grpc::ServerContext*, const v1::GetS
   }
   response->set_vips_below_min_healthy(below);
   response->set_reals_down(down);
-  for (const auto& hop : report.next_hops) *response->add_next_hops() = ToProto(hop);
+  for (const auto& hop : report.next_hops) {
+    if (!request->brief() || !hop.problem.empty()) *response->add_next_hops() = ToProto(hop);
+  }
   uint64_t map_bytes = 0;
   for (const auto& [map, bytes] : report.map_bytes) map_bytes += bytes;
   response->set_map_bytes(map_bytes);

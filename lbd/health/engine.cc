@@ -517,12 +517,13 @@ Report Engine::MakeReport(const Scope& scope, Time now) const {
   auto member = members_.begin();
   if (scope.vip) {
     member = members_.lower_bound({*scope.vip, IpAddress()});
-  } else {
+  } else if (scope.detail != Detail::kBlind) {
     report.checks.reserve(tasks_.size());
   }
   for (; member != members_.end(); ++member) {
     if (scope.vip && member->first.first != *scope.vip) break;
     for (const Task* task : member->second->tasks) {
+      if (scope.detail == Detail::kBlind && task->blind.empty()) continue;
       CheckReport& row = report.checks.emplace_back();
       row.vip = member->second->vip;
       row.real = member->second->real;

@@ -30,7 +30,8 @@ struct Transition {
 // How much a report says; each says also what those above it do.
 enum class Detail : uint8_t {
   kTotals,   // counters and sockets
-  kStates,   // of each check its state, and whether it is blind
+  kBlind,    // of each check that is blind, why
+  kStates,   // of each check its state
   kChecks,   // and what its probes found
   kHistory,  // and what became of the real
 };

@@ -355,6 +355,17 @@ TEST_F(ServiceTest, StatusSaysWhatIsWrong) {
   EXPECT_THAT(status.warnings(2), HasSubstr("hash_key is not set"));
 }
 
+TEST_F(ServiceTest, ABriefStatusHasNoNextHopsThatAreWell) {
+  AddVip();
+  plane_->next_hops.insert(plane_->next_hops.begin(),
+                           {.real = Ip("10.0.0.2"), .hop = {}, .problem = ""});
+  EXPECT_EQ(Call(&Stub::GetStatus, "").next_hops_size(), 2);
+  const auto brief = Call(&Stub::GetStatus, "brief: true");
+  ASSERT_EQ(brief.next_hops_size(), 1);
+  EXPECT_EQ(brief.next_hops(0).problem(), "no route");
+  EXPECT_EQ(brief.reals(), 1u);
+}
+
 TEST_F(ServiceTest, StatsAreThoseOfTheDataPlane) {
   AddVip();
   const auto stats = Call(&Stub::GetStats, "");

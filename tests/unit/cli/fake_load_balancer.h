@@ -45,6 +45,7 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
   v1::ExplainFlowRequest explain_flow;
   v1::CaptureRequest capture;
   v1::WatchEventsRequest watch_events;
+  v1::GetStatusRequest get_status;
   v1::GetHealthRequest get_health;
   v1::SetRealHealthRequest set_real_health;
 
@@ -154,8 +155,9 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
     on_list_reals();
     return Answer(reals, response);
   }
-  grpc::Status GetStatus(Context*, const v1::GetStatusRequest*,
+  grpc::Status GetStatus(Context*, const v1::GetStatusRequest* request,
                          v1::GetStatusResponse* response) override {
+    get_status = *request;
     return Answer(status, response);
   }
   grpc::Status GetStats(Context*, const v1::GetStatsRequest*,

@@ -143,6 +143,7 @@ TEST_F(SeeTest, TopPrintsAPageForScripts) {
   EXPECT_THAT(out_, HasSubstr("192.0.2.1:80/tcp"));
   EXPECT_THAT(out_, HasSubstr("1,234,567"));
   EXPECT_THAT(out_, Not(HasSubstr("\033")));
+  EXPECT_TRUE(lbd_.get_status.brief() && lbd_.get_health.brief()) << "what a look may cost";
 }
 
 // The names of the commands in a help: first words of lines that are indented by two.

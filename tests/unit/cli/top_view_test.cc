@@ -117,7 +117,7 @@ TEST_F(TopViewTest, TheHealthOfRealsIsShownAndColoured) {
     row.set_state(state);
     return row;
   };
-  real("10.0.0.1", v1::HEALTH_STATE_UP);
+  // 10.0.0.1 is not in it, so it is up.
   real("10.0.0.2", v1::HEALTH_STATE_DOWN);
   real("10.0.0.3", v1::HEALTH_STATE_UNKNOWN);
   real("10.0.0.4", v1::HEALTH_STATE_UP).add_checks()->set_blind("no next hop");

@@ -444,10 +444,13 @@ TEST_F(EngineTest, WithoutANextHopItIsBlindAndKeepsItsState) {
   EXPECT_THAT(told_, IsEmpty());
   EXPECT_EQ(Row().blind, "10.0.0.1 on eth0 does not answer ARP");
   EXPECT_EQ(Row().state, State::kUp);
+  ASSERT_THAT(Look(Detail::kBlind).checks, SizeIs(1));
+  EXPECT_EQ(Look(Detail::kBlind).checks[0].blind, Row().blind);
   network_.hops[0].problem.clear();
   engine_.SetNetwork(network_, now_);
   Accept(NextSyn());
   EXPECT_EQ(Row().blind, "");
+  EXPECT_THAT(Look(Detail::kBlind).checks, IsEmpty());
 }
 
 TEST_F(EngineTest, TroubleOfOursDuringAProbeIsNoVerdict) {
