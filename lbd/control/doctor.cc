@@ -93,9 +93,7 @@ std::vector<Finding> Examine(Controller& controller) {
   ExamineInterfaces(*snapshot, report, host, out);
   Append(out, dataplane::ExamineNextHops(report.next_hops, Overheads(*snapshot)));
   const HealthReport health = controller.Health({.detail = health::Detail::kTotals});
-  const model::ProbeSettings& probes = snapshot->config.probes;
-  Append(out, ExamineProbes(snapshot->config, health,
-                            health::FindPortClash(probes.first_port, probes.last_port)));
+  Append(out, ExamineProbes(snapshot->config, health, ReadProbeHost(snapshot->config.probes)));
   ExamineConfig(*snapshot, health.book, out);
   Append(out, ExamineHealth(snapshot->config, health.book));
   return out;

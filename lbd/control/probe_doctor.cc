@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "lbd/dataplane/interface.h"
+
 namespace lb::control {
 namespace {
 
@@ -39,14 +41,26 @@ SourceNeeds NeedsOf(const model::Config& config) {
 }
 
 void ExamineSources(const model::Config& config, const health::Report& report,
-                    std::vector<Finding>& out) {
+                    const ProbeHost& host, std::vector<Finding>& out) {
   const SourceNeeds needs = NeedsOf(config);
   const auto& interfaces = config.settings.interfaces;
   const std::string interface = interfaces.empty() ? "DEV" : interfaces.front();
   bool all = true;
-  const auto examine = [&](int family, const model::Vip* vip, bool there) {
-    if (vip == nullptr || there) return;
+  const auto examine = [&](int family, const model::Vip* vip,
+                           const std::optional<IpAddress>& source) {
+    if (vip == nullptr) return;
+    const bool foreign = source && std::ranges::count(host.foreign_sources, *source) > 0;
+    if (source && !foreign) return;
     all = false;
+    if (foreign) {
+      out.push_back({"probes: source", Level::kFail,
+                     fmt::format("no interface of this host has {}, which is probes.source_v{}: "
+                                 "what reals answer does not come here",
+                                 source->ToString(), family),
+                     fmt::format("ip addr add {}/{} dev {}", source->ToString(),
+                                 family == 4 ? 32 : 128, interface)});
+      return;
+    }
     out.push_back(
         {"probes: source", Level::kFail,
          fmt::format("no IPv{} address to probe from, which {} needs, for its own address "
@@ -55,8 +69,8 @@ void ExamineSources(const model::Config& config, const health::Report& report,
          fmt::format("ip addr add ADDRESS/{} dev {}, or set probes.source_v{}",
                      family == 4 ? 24 : 64, interface, family)});
   };
-  examine(4, needs.v4, report.source_v4.has_value());
-  examine(6, needs.v6, report.source_v6.has_value());
+  examine(4, needs.v4, report.source_v4);
+  examine(6, needs.v6, report.source_v6);
   if (!all) return;
   std::string text;
   for (const auto& source : {report.source_v4, report.source_v6}) {
@@ -90,8 +104,17 @@ void ExamineSocket(const health::SocketReport& socket, std::vector<Finding>& out
 
 }  // namespace
 
+ProbeHost ReadProbeHost(const model::ProbeSettings& settings) {
+  ProbeHost host{.clash = health::FindPortClash(settings.first_port, settings.last_port),
+                 .foreign_sources = {}};
+  for (const auto& source : {settings.source_v4, settings.source_v6}) {
+    if (source && !dataplane::HasAddress(*source)) host.foreign_sources.push_back(*source);
+  }
+  return host;
+}
+
 std::vector<Finding> ExamineProbes(const model::Config& config, const HealthReport& report,
-                                   const std::optional<health::PortClash>& clash) {
+                                   const ProbeHost& host) {
   const auto checked =
       std::ranges::count_if(config.vips, [](const model::Vip& vip) { return !vip.checks.empty(); });
   if (checked == 0) {
@@ -111,9 +134,9 @@ std::vector<Finding> ExamineProbes(const model::Config& config, const HealthRepo
     return out;
   }
   out.push_back({"probes", Level::kOk, fmt::format("{} VIPs have checks", checked), ""});
-  ExamineSources(config, report.probes, out);
-  if (clash) {
-    out.push_back({"probes: ports", Level::kFail, clash->problem, clash->fix});
+  ExamineSources(config, report.probes, host, out);
+  if (host.clash) {
+    out.push_back({"probes: ports", Level::kFail, host.clash->problem, host.clash->fix});
   } else {
     out.push_back({"probes: ports", Level::kOk,
                    fmt::format("{}-{}, which the host itself leaves alone",

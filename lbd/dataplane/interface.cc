@@ -9,6 +9,8 @@
 #include <net/if_arp.h>
 #include <netinet/in.h>
 
+#include <algorithm>
+
 #include "lbd/dataplane/netlink.h"
 
 namespace lb::dataplane {
@@ -52,23 +54,14 @@ std::string InterfaceNames() {
   return names;
 }
 
-}  // namespace
-
-StatusOr<InterfaceInfo> GetInterface(const std::string& name) {
-  auto info = name.empty() || name.size() >= IFNAMSIZ ? NotFound("") : Get(name, 0);
-  if (info.status().code() != absl::StatusCode::kNotFound) return info;
-  return NotFound(
-      fmt::format("interface \"{}\" does not exist; there are {}", name, InterfaceNames()));
-}
-
-StatusOr<InterfaceInfo> GetInterface(int index) { return Get("", index); }
-
-std::vector<IpAddress> GetAddresses(const std::string& interface) {
+// The unicast addresses of the interfaces that `wanted` says yes to, link-local ones left out.
+template <typename Wanted>
+std::vector<IpAddress> AddressesOf(Wanted wanted) {
   std::vector<IpAddress> addresses;
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return addresses;
   for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-    if (entry->ifa_addr == nullptr || interface != entry->ifa_name) continue;
+    if (entry->ifa_addr == nullptr || !wanted(entry->ifa_name)) continue;
     if (entry->ifa_addr->sa_family == AF_INET) {
       const auto* address = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
       const auto* bytes = reinterpret_cast<const uint8_t*>(&address->sin_addr);
@@ -81,6 +74,26 @@ std::vector<IpAddress> GetAddresses(const std::string& interface) {
   }
   freeifaddrs(list);
   return addresses;
+}
+
+}  // namespace
+
+StatusOr<InterfaceInfo> GetInterface(const std::string& name) {
+  auto info = name.empty() || name.size() >= IFNAMSIZ ? NotFound("") : Get(name, 0);
+  if (info.status().code() != absl::StatusCode::kNotFound) return info;
+  return NotFound(
+      fmt::format("interface \"{}\" does not exist; there are {}", name, InterfaceNames()));
+}
+
+StatusOr<InterfaceInfo> GetInterface(int index) { return Get("", index); }
+
+std::vector<IpAddress> GetAddresses(const std::string& interface) {
+  return AddressesOf([&](std::string_view name) { return name == interface; });
+}
+
+bool HasAddress(const IpAddress& address) {
+  const auto all = AddressesOf([](std::string_view) { return true; });
+  return std::ranges::find(all, address) != all.end();
 }
 
 std::optional<InterfaceInfo> DecodeInterface(const nlmsghdr* message) {

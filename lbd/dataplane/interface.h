@@ -37,6 +37,8 @@ StatusOr<InterfaceInfo> GetInterface(int index);
 
 // The unicast addresses that the interface has, those that others can reach, in the kernel's order.
 std::vector<IpAddress> GetAddresses(const std::string& interface);
+// Whether any interface of this host has it.
+bool HasAddress(const IpAddress& address);
 
 // The interface that an RTM_NEWLINK or RTM_DELLINK is about; empty where that is malformed.
 std::optional<InterfaceInfo> DecodeInterface(const nlmsghdr* message);

@@ -50,6 +50,18 @@ TEST_F(InterfaceTest, IsDescribedAsItIs) {
   EXPECT_EQ(GetInterface(info->index).value(), *info);
 }
 
+TEST_F(InterfaceTest, AnAddressIsTheHostsWhateverInterfaceHasIt) {
+  ASSERT_TRUE(Run("ip addr add 192.0.2.9/24 dev lb0 && ip addr add 192.0.2.10/32 dev lo && "
+                  "ip addr add 2001:db8::9/64 dev r0")
+                  .ok());
+  for (const char* there : {"192.0.2.9", "192.0.2.10", "2001:db8::9"}) {
+    EXPECT_TRUE(HasAddress(*IpAddress::Parse(there))) << there;
+  }
+  for (const char* missing : {"192.0.2.11", "2001:db8::a"}) {
+    EXPECT_FALSE(HasAddress(*IpAddress::Parse(missing))) << missing;
+  }
+}
+
 TEST_F(InterfaceTest, UpIsNotRunning) {
   ASSERT_TRUE(Run("ip link set lb0 up").ok());
   EXPECT_TRUE(GetInterface("lb0")->admin_up);

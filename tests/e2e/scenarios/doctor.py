@@ -25,7 +25,7 @@ def expect_finding(lab, before, check, level, fix):
     new = {name: found for name, found in now.items() if before.get(name) != found}
     expect(check in new and new[check][0] == level and fix in new[check][1],
            f"wanted {check} {level} {fix!r}, found {new}")
-    expect(set(new) <= {check, "vip", "next hop", "eth0: link"}, f"besides {check}: {new}")
+    expect(set(new) <= {check, "vip", "health", "next hop", "eth0: link"}, f"besides {check}: {new}")
     expect(code == (1 if any(level == "fail" for level, _ in now.values()) else 0),
            f"exit code {code} for {now}")
 
@@ -109,6 +109,18 @@ def doctor_of_probes():
         fix = expect_found("probes: source", "fail", "ip addr add ADDRESS/64 dev eth0")
         expect(all(row["state"] == "up" for row in checks_of(lab)), "no real goes down by that")
         lb.run(fix.partition(",")[0].replace("ADDRESS", lb.ip6).split())
+        expect_mended("probes: source")
+
+        # Addresses to probe from that the host does not have: nobody would answer ARP for them.
+        for setting, source, length, vip_ in (("source_v4", lb.ip4 + "9", 32, VIP4),
+                                              ("source_v6", lb.ip6 + "9", 128, VIP6)):
+            apply(lab, _checked(lab, probes={setting: source}))
+            fix = expect_found("probes: source", "fail", f"ip addr add {source}/{length} dev eth0")
+            wait_state(lab, "down", address=vip_)
+            lb.run(fix.split())
+            wait_state(lab, "up")
+            expect_mended("probes: source")
+        apply(lab, _checked(lab))
         expect_mended("probes: source")
 
         # Some ports are reserved for something else already.

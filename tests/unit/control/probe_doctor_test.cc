@@ -32,14 +32,14 @@ struct Host {
     health.probes.sockets = {{.interface = "eth0", .problem = "", .queues = 4, .tested = true}};
   }
   std::vector<Finding> Bad() const {
-    std::vector<Finding> findings = ExamineProbes(config, health, clash);
+    std::vector<Finding> findings = ExamineProbes(config, health, host);
     std::erase_if(findings, [](const Finding& finding) { return finding.level == Level::kOk; });
     return findings;
   }
 
   model::Config config;
   HealthReport health;
-  std::optional<health::PortClash> clash;
+  ProbeHost host;
 };
 
 TEST(ProbeDoctorTest, AGoodHostIsFine) { EXPECT_THAT(Host().Bad(), IsEmpty()); }
@@ -60,9 +60,20 @@ TEST(ProbeDoctorTest, EachFaultIsFoundWithItsRemedy) {
       {"probes: source", Level::kFail, "no IPv6 address to probe from, which 192.0.2.1:80/tcp",
        "ip addr add ADDRESS/64 dev eth0, or set probes.source_v6",
        [](Host& host) { host.config.vips[0].reals[0].address = Ip("2001:db8::1"); }},
+      {"probes: source", Level::kFail,
+       "no interface of this host has 192.0.2.10, which is probes.source_v4",
+       "ip addr add 192.0.2.10/32 dev eth0",
+       [](Host& host) { host.host.foreign_sources = {Ip("192.0.2.10")}; }},
+      {"probes: source", Level::kFail, "has 2001:db8::10, which is probes.source_v6",
+       "ip addr add 2001:db8::10/128 dev eth0",
+       [](Host& host) {
+         host.config.vips[0].reals[0].address = Ip("2001:db8::1");
+         host.health.probes.source_v6 = Ip("2001:db8::10");
+         host.host.foreign_sources = {Ip("2001:db8::10")};
+       }},
       {"probes: ports", Level::kFail, "taken", "sysctl -w x",
        [](Host& host) {
-         host.clash = health::PortClash{.problem = "taken", .fix = "sysctl -w x"};
+         host.host.clash = health::PortClash{.problem = "taken", .fix = "sysctl -w x"};
        }},
       {"eth0: probes", Level::kFail, "another program has an AF_XDP socket there",
        "end it (ss --xdp -p names it)",
@@ -99,6 +110,10 @@ TEST(ProbeDoctorTest, OnlyAddressesThatProbesNeedAreMissed) {
   // An echo goes to the real, not to the VIP.
   host.config.vips[0] = model::VipOf("[2001:db8::80]:80/tcp", {"10.0.0.1"});
   host.config.vips[0].checks = {{.kind = model::IcmpCheck()}};
+  EXPECT_THAT(host.Bad(), IsEmpty());
+  // So it does not matter either whether one that is set is there.
+  host.health.probes.source_v6 = Ip("2001:db8::10");
+  host.host.foreign_sources = {Ip("2001:db8::10")};
   EXPECT_THAT(host.Bad(), IsEmpty());
   // A VIP without checks needs none.
   host.config.vips.push_back(model::VipOf("[2001:db8::81]:80/tcp", {"2001:db8::1"}));
