@@ -8,6 +8,7 @@ from actors import VIP4, config, start_lbd, udp_flows, vip
 from harness import expect, new_lab, scenario
 
 RATE = 100_000
+MIN_RATE = 30_000  # what a busy machine reaches; with less, gaps fall between two packets
 RUNS = 20
 
 
@@ -32,6 +33,6 @@ def hitless():
                 lab.lbd.stop(signal.SIGKILL if run % 4 < 2 else signal.SIGTERM)
                 time.sleep(0.02)
                 lab.lbd = start_lbd(lab, _document(lab, run // 2), flags=flags)
-        expect(int(figures["sent"]) > 10_000, f"too little was sent: {figures}")
+        expect(int(figures["pps"]) > MIN_RATE, f"too little was sent: {figures}")
         expect(figures["lost"] == "0" and figures["misdirected"] == "0", f"{figures}")
         return {"runs": RUNS, **figures}
