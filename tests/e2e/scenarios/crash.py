@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """lbd is killed in the middle of changes: what was acknowledged is in force, then and after."""
 
+import json
 import os
 import random
 import signal
 import threading
 import time
 
-from actors import VIP4, lbctl, start_lbd, config, vip
-from harness import expect, expect_served, scenario, serving_lab
+from actors import config, lbctl, start_agent, start_lbd, start_nginx, vip, write_config
+from harness import expect, expect_served, new_lab, scenario
 from lab import wait_until
 
 RUNS = int(os.environ.get("LBD_CRASH_RUNS", "10"))
-KEY = f"{VIP4}:80/tcp"
+VIPS = [f"10.200.0.{number}" for number in range(1, 9)]
+
+
+def _document(lab, turn):
+    """All VIPs on one real: were a document made by halves, two reals would answer."""
+    return config(*(vip(address, [lab.reals[turn % 3].ip4], tracking="none") for address in VIPS))
 
 
 class Changer(threading.Thread):
-    """Gives the VIP another real again and again, until a call fails."""
+    """Moves all VIPs to another real again and again, until a call fails."""
 
     def __init__(self, lab, turn):
         super().__init__(daemon=True)
@@ -28,31 +34,38 @@ class Changer(threading.Thread):
     def run(self):
         while True:
             self.tried = self.acknowledged + 1
-            real = self.lab.reals[self.tried % 3].ip4
+            path = write_config(self.lab, _document(self.lab, self.tried), "next.yaml")
             start = time.monotonic()
-            if lbctl(self.lab, "vip", "update", KEY, "--real", real, check=False).returncode != 0:
+            if lbctl(self.lab, "config", "apply", path, check=False).returncode != 0:
                 return
             self.took = time.monotonic() - start
             self.acknowledged = self.tried
 
 
 def _in_force(lab):
-    """The real that answers, which is the only one."""
-    answers = expect_served(lab, VIP4, 6).answers
-    expect(len(answers) == 1, f"several reals answer: {answers}")
-    return next(iter(answers))
+    """The real that answers for all VIPs."""
+    answers = {address: set(expect_served(lab, address, 2).answers) for address in VIPS}
+    names = set().union(*answers.values())
+    expect(len(names) == 1, f"several reals answer: {answers}")
+    return names.pop()
+
+
+def _generation(lab):
+    return int(json.loads(lbctl(lab, "status", "-o", "json").stdout)["generation"])
 
 
 @scenario
 def crash():
-    """SIGKILL at any moment: the data plane and the next lbd have the last acknowledged change, or
-    the one that was under way."""
-    document = lambda lab: config(vip(VIP4, [lab.reals[0].ip4], tracking="none"))
-    with serving_lab(document) as lab:
-        lab.lbd.stop()
+    """SIGKILL at any moment: the data plane and the next lbd have the last acknowledged document, or
+    the one that was under way; whole, and with its generation."""
+    with new_lab() as lab:
+        for real in lab.reals:
+            start_nginx(real)
+            start_agent(real, vips=VIPS)
+        lab.router.ip([f"route replace {address}/32 via {lab.lb.ip4}" for address in VIPS])
         flags = ["--state_dir", lab.dir / "state"]
-        lab.lbd = start_lbd(lab, document(lab), flags=flags)
-        turn, made, unanswered = 0, 0, 0
+        lab.lbd = start_lbd(lab, _document(lab, 0), flags=flags)
+        turn, made, ahead, unanswered = 0, 0, 0, 0
         for run in range(RUNS):
             changer = Changer(lab, turn)
             changer.start()
@@ -60,13 +73,19 @@ def crash():
             time.sleep(random.Random(run).uniform(0, 1.5 * changer.took))
             lab.lbd.stop(signal.SIGKILL)
             changer.join(30)
-            names = [lab.reals[t % 3].name for t in (changer.acknowledged, changer.tried)]
-            forwarding = _in_force(lab)
-            expect(forwarding in names, f"run {run}: {forwarding} serves, acknowledged: {names}")
-            lab.lbd = start_lbd(lab, document(lab), flags=flags)
-            restored = _in_force(lab)
-            expect(restored in names, f"run {run}: {restored} is restored, acknowledged: {names}")
+            expect(not changer.is_alive(), f"run {run}: a call does not end")
             made += changer.acknowledged - turn
-            unanswered += restored != names[0]
-            turn = changer.tried if restored == names[1] else changer.acknowledged
-        return {"runs": RUNS, "changes": made, "kept_unanswered": unanswered}
+            turns = {lab.reals[t % 3].name: t for t in (changer.acknowledged, changer.tried)}
+            forwarding = _in_force(lab)
+            expect(forwarding in turns, f"run {run}: {forwarding} serves, acknowledged: {turns}")
+            lab.lbd = start_lbd(lab, _document(lab, 0), flags=flags)
+            restored = _in_force(lab)
+            expect(restored in turns, f"run {run}: {restored} is restored, acknowledged: {turns}")
+            turn = turns[restored]
+            # The first document, of turn 0, has generation 1, and each change the next one.
+            expect(_generation(lab) == turn + 1,
+                   f"run {run}: generation {_generation(lab)}, and not {turn + 1}, with {restored}")
+            ahead += turns[forwarding] != changer.acknowledged
+            unanswered += turn != changer.acknowledged
+        return {"runs": RUNS, "vips": len(VIPS), "changes": made, "forwarded_unanswered": ahead,
+                "kept_unanswered": unanswered}
