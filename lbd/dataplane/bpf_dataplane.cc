@@ -70,6 +70,8 @@ bool SameReals(const std::vector<Service>& a, const std::vector<Service>& b) {
 // The longest packet that every link carries.
 constexpr uint32_t kLeastMtu4 = 576;
 constexpr uint32_t kLeastMtu6 = 1280;
+// By which every packet that all clients may send gets to every real, however it is wrapped.
+constexpr uint32_t kAmpleMtu = kLeastMtu6 + 64;
 
 // What is wrong with the MTU of `hop`, where packets that all clients may send do not fit.
 std::string MtuProblem(const model::VipKey& vip, model::Encap encap, const NextHopResult& hop) {
@@ -524,7 +526,7 @@ Stats BpfDataplane::ReadStats() const {
   std::array<uint64_t, LB_VERDICT_COUNT> packets{};
   if (forwarder_ != nullptr) {
     stats.vips = forwarder_->ReadVipCounters();
-    packets = forwarder_->ReadVerdicts();
+    packets = forwarder_->ReadVerdicts(stats.vips);
     stats.cpu_packets = forwarder_->ReadCpuPackets();
     stats.flow_table = forwarder_->ReadFlowTableStats();
     stats.program = forwarder_->program().ReadStats();
@@ -637,7 +639,9 @@ std::vector<std::string> BpfDataplane::Warnings() const {
   }
   if (!not_taken_over_.empty()) warnings.push_back(not_taken_over_);
   std::map<IpAddress, const NextHopResult*> unnamed;
-  for (const NextHopResult& hop : next_hops_) unnamed.emplace(hop.real, &hop);
+  for (const NextHopResult& hop : next_hops_) {
+    if (hop.hop.mtu < kAmpleMtu) unnamed.emplace(hop.real, &hop);
+  }
   for (const Service& service : desired_.services) {
     for (const model::Real& real : service.vip.reals) {
       const auto hop = unnamed.find(real.address);

@@ -599,8 +599,8 @@ void Forwarder::SweepVip(InstalledVip& vip) {
   std::set<uint16_t> gone;
   std::set<uint16_t> down;
   for (const LeavingReal& leaving : vip.leaving) gone.insert(leaving.real.number);
-  for (const auto& [address, real] : vip.reals) {
-    if (configured.FindReal(address)->state == model::RealState::kDown) down.insert(real.number);
+  for (const model::Real& real : configured.reals) {
+    if (real.state == model::RealState::kDown) down.insert(vip.reals.at(real.address).number);
   }
   // Entries that were on their way when the real went.
   if (!gone.empty()) flows.Purge([&](uint16_t number) { return gone.contains(number); });
@@ -754,10 +754,15 @@ Counter Forwarder::CounterOf(const InstalledVip& vip, const InstalledReal& real)
           real.before.connections + raw.connections - real.baseline.connections};
 }
 
+Counter Forwarder::CountedOutside(const InstalledVip& vip) const {
+  Counter counted = vip.retired;
+  for (const LeavingReal& leaving : vip.leaving) counted += CounterOf(vip, leaving.real);
+  return counted;
+}
+
 Counter Forwarder::TotalOf(const InstalledVip& vip) const {
-  Counter total = vip.retired;
+  Counter total = CountedOutside(vip);
   for (const auto& [address, real] : vip.reals) total += CounterOf(vip, real);
-  for (const LeavingReal& leaving : vip.leaving) total += CounterOf(vip, leaving.real);
   return total;
 }
 
@@ -772,22 +777,33 @@ void Forwarder::CarryCounters(const Forwarder& owner, const InstalledVip& from, 
   for (const LeavingReal& leaving : from.leaving) retired += owner.CounterOf(from, leaving.real);
 }
 
+std::vector<uint32_t> Forwarder::LeavingSlots(const InstalledVip& vip) {
+  std::vector<uint32_t> leaving;
+  if (vip.slots->stable()) return leaving;
+  leaving.resize(LB_RING_REAL_MASK + size_t{1});
+  for (size_t slot = 0; slot < vip.slots->size(); ++slot) {
+    const uint16_t owner = vip.slots->old_owner(slot);
+    leaving[owner] += owner != vip.slots->next_owner(slot);
+  }
+  return leaving;
+}
+
 std::vector<VipCounters> Forwarder::ReadVipCounters() const {
   std::vector<VipCounters> result;
+  result.reserve(installed_.size());
   for (const auto& [key, vip] : installed_) {
-    VipCounters counters{.key = key, .total = TotalOf(vip), .reals = {}};
-    std::vector<uint32_t> leaving(LB_RING_REAL_MASK + size_t{1});
-    for (size_t slot = 0; slot < vip.slots->size() && !vip.slots->stable(); ++slot) {
-      const uint16_t owner = vip.slots->old_owner(slot);
-      leaving[owner] += owner != vip.slots->next_owner(slot);
-    }
+    VipCounters counters{.key = key, .total = CountedOutside(vip), .reals = {}};
+    const std::vector<uint32_t> leaving = LeavingSlots(vip);
+    const auto& flows = vip.census.per_real;
+    counters.reals.reserve(vip.service.vip.reals.size());
     for (const model::Real& configured : vip.service.vip.reals) {
       const InstalledReal& real = vip.reals.at(configured.address);
-      const auto& flows = vip.census.per_real;
+      const Counter counter = CounterOf(vip, real);
+      counters.total += counter;
       counters.reals.push_back({.address = configured.address,
-                                .counter = CounterOf(vip, real),
+                                .counter = counter,
                                 .flows = real.number < flows.size() ? flows[real.number] : 0,
-                                .leaving_slots = leaving[real.number]});
+                                .leaving_slots = leaving.empty() ? 0 : leaving[real.number]});
     }
     const model::Slots::Counts slots = vip.slots->counts();
     counters.tracking = {.slots = static_cast<uint32_t>(vip.slots->size()),
@@ -803,13 +819,24 @@ std::vector<VipCounters> Forwarder::ReadVipCounters() const {
 }
 
 std::array<uint64_t, LB_VERDICT_COUNT> Forwarder::ReadVerdicts() const {
+  uint64_t forwarded = 0;
+  for (const auto& [key, vip] : installed_) forwarded += TotalOf(vip).packets;
+  return VerdictsBeside(forwarded);
+}
+
+std::array<uint64_t, LB_VERDICT_COUNT> Forwarder::ReadVerdicts(
+    std::span<const VipCounters> vips) const {
+  uint64_t forwarded = 0;
+  for (const VipCounters& vip : vips) forwarded += vip.total.packets;
+  return VerdictsBeside(forwarded);
+}
+
+std::array<uint64_t, LB_VERDICT_COUNT> Forwarder::VerdictsBeside(uint64_t forwarded) const {
   auto result = verdicts_before_;
   for (size_t verdict = 0; verdict < result.size(); ++verdict) {
     result[verdict] += RawVerdict(verdict);
   }
-  Counter forwarded = retired_;
-  for (const auto& [key, vip] : installed_) forwarded += TotalOf(vip);
-  result[LB_FORWARD] = forwarded.packets;
+  result[LB_FORWARD] = retired_.packets + forwarded;
   return result;
 }
 

@@ -88,6 +88,8 @@ class Forwarder {
   // Counters of the VIPs in force, and one number per verdict.
   std::vector<VipCounters> ReadVipCounters() const;
   std::array<uint64_t, LB_VERDICT_COUNT> ReadVerdicts() const;
+  // The same, with as many forwarded as `vips`, just read, say.
+  std::array<uint64_t, LB_VERDICT_COUNT> ReadVerdicts(std::span<const VipCounters> vips) const;
   std::array<uint64_t, kNotes> ReadNotes() const;
   FlowTableStats ReadFlowTableStats() const;
   std::vector<uint64_t> ReadCpuPackets() const;
@@ -174,7 +176,13 @@ class Forwarder {
   uint32_t IndexOf(const InstalledVip& vip, const InstalledReal& real) const;
   Counter RawCounter(uint32_t index) const;
   Counter CounterOf(const InstalledVip& vip, const InstalledReal& real) const;
+  // Of reals that the VIP no longer has.
+  Counter CountedOutside(const InstalledVip& vip) const;
   Counter TotalOf(const InstalledVip& vip) const;
+  // By verdict; `forwarded`: of the VIPs in force.
+  std::array<uint64_t, LB_VERDICT_COUNT> VerdictsBeside(uint64_t forwarded) const;
+  // By the number of the real, its slots that go elsewhere; empty: all are stable.
+  static std::vector<uint32_t> LeavingSlots(const InstalledVip& vip);
   // Of all CPUs.
   uint64_t RawVerdict(size_t slot) const;
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <prometheus/histogram.h>
-#include <prometheus/metric_family.h>
 
 #include <array>
 #include <functional>
@@ -17,26 +16,29 @@
 
 namespace lb::metrics {
 
-// The values of one scrape. Thread-compatible.
+// The values of one scrape. They are text from the start: one real has ten of them, and there may
+// be tens of thousands of reals. Thread-compatible.
 class Samples {
  public:
-  // `labels`: the values of the metric's labels, in the order of the catalogue.
-  void Add(Metric metric, std::initializer_list<std::string_view> labels, double value);
-  void Add(Metric metric, std::initializer_list<std::string_view> labels,
-           const prometheus::Histogram& histogram);
+  // The values of a metric's labels, in the order of the catalogue; an empty one is left out.
+  using Labels = std::initializer_list<std::string_view>;
+
+  void Add(Metric metric, Labels labels, double value);
+  void Add(Metric metric, Labels labels, const prometheus::Histogram& histogram);
   // Of a histogram: `bounds` and, of how many samples each is the least that is not exceeded, with
   // the rest behind them, `counts`.
-  void Add(Metric metric, std::initializer_list<std::string_view> labels,
-           std::span<const double> bounds, std::span<const uint64_t> counts, double sum);
+  void Add(Metric metric, Labels labels, std::span<const double> bounds,
+           std::span<const uint64_t> counts, double sum);
 
   // What was added, in the text format of Prometheus (version 0.0.4).
   std::string ToText() const;
 
  private:
-  prometheus::ClientMetric& AddSample(Metric metric,
-                                      std::initializer_list<std::string_view> labels);
+  // `suffix` and `bound` ("le") are a histogram's.
+  void AddLine(Metric metric, std::string_view suffix, Labels labels, std::string_view bound,
+               double value);
 
-  std::array<std::vector<prometheus::ClientMetric>, std::size(kCatalogue)> samples_;
+  std::array<std::string, std::size(kCatalogue)> lines_;  // by metric
 };
 
 // Whoever counts something adds it to each scrape; called from the listener's threads.

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <prometheus/text_serializer.h>
 
 #include <set>
 
@@ -41,6 +42,34 @@ TEST(SamplesTest, HistogramsHaveCumulativeBuckets) {
               HasSubstr("lbd_rpc_duration_seconds_count{method=\"GetStatus\",code=\"OK\"} 3"));
   EXPECT_THAT(text, HasSubstr("le=\"1\"} 2"));
   EXPECT_THAT(text, HasSubstr("le=\"+Inf\"} 3"));
+}
+
+TEST(SamplesTest, TheTextIsThatOfThePrometheusLibrary) {
+  prometheus::Histogram histogram({0.0025, 0.1, 1});
+  for (const double value : {0.001, 0.05, 0.5, 5.0}) histogram.Observe(value);
+  Samples samples;
+  std::vector<prometheus::MetricFamily> families;
+  const auto expect = [&](Metric metric, prometheus::MetricType type) -> auto& {
+    return families
+        .emplace_back(prometheus::MetricFamily{
+            std::string(RowOf(metric).name), std::string(RowOf(metric).help), type, {}})
+        .metric;
+  };
+  auto& applied = expect(Metric::kApplied, prometheus::MetricType::Gauge).emplace_back();
+  applied.gauge.value = 1764189280.25;
+  samples.Add(Metric::kApplied, {}, applied.gauge.value);
+  auto& packets = expect(Metric::kVipPackets, prometheus::MetricType::Counter);
+  for (const double value : {0.0, 12345678901.0, 999999999999999.0, 0.5, 1e-5}) {
+    prometheus::ClientMetric& metric = packets.emplace_back();
+    metric.label = {{"vip", "a"}, {"name", "say \"hi\"\\\n"}};
+    metric.counter.value = value;
+    samples.Add(Metric::kVipPackets, {"a", "", "say \"hi\"\\\n"}, value);
+  }
+  auto& seconds = expect(Metric::kRpcSeconds, prometheus::MetricType::Histogram).emplace_back();
+  seconds.label = {{"method", "GetStatus"}, {"code", "OK"}};
+  seconds.histogram = histogram.Collect().histogram;
+  samples.Add(Metric::kRpcSeconds, {"GetStatus", "OK"}, histogram);
+  EXPECT_EQ(samples.ToText(), prometheus::TextSerializer().Serialize(families));
 }
 
 TEST(SamplesTest, TheProcessIsMeasured) {
