@@ -2,18 +2,26 @@
 // An explanation is what then happens, and leaves no trace.
 #include "lbd/dataplane/explainer.h"
 
+#include <bpf/libbpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/if_link.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <sched.h>
+#include <sys/socket.h>
 
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lbd/dataplane/capture.h"
 #include "tests/bpf/balancer.h"
+#include "tests/support/net_ns.h"
 
 namespace lb::testing {
 namespace {
@@ -159,6 +167,37 @@ bool NotByAFrame(lb_verdict verdict) {
   return verdict == LB_ENCAP_FAILED || verdict == LB_PROBE_REPLY;
 }
 
+// Two devices in a namespace of their own, in which the thread is meanwhile: what is sent by one of
+// them comes to the program on the other.
+class Wire {
+ public:
+  explicit Wire(int program)
+      : ns_(NetNs::Create().value()), inside_(ns_), socket_(socket(AF_PACKET, SOCK_RAW, 0)) {
+    // Without link-local addresses nobody but us sends anything.
+    const Status made = ns_.Run(
+        "ip link add lb0 mtu 2200 type veth peer name peer0 mtu 2200 && "
+        "ip link set lb0 addrgenmode none up && ip link set peer0 addrgenmode none up");
+    EXPECT_TRUE(made.ok()) << Message(made);
+    EXPECT_EQ(bpf_xdp_attach(static_cast<int>(ifindex()), program, XDP_FLAGS_DRV_MODE, nullptr), 0);
+    sockaddr_ll from{};
+    from.sll_family = AF_PACKET;
+    from.sll_ifindex = static_cast<int>(if_nametoindex("peer0"));
+    EXPECT_EQ(bind(socket_.get(), reinterpret_cast<sockaddr*>(&from), sizeof(from)), 0);
+  }
+
+  // Where the program is.
+  static unsigned ifindex() { return if_nametoindex("lb0"); }
+  void Send(const Bytes& frame) const {
+    EXPECT_EQ(send(socket_.get(), frame.data(), frame.size(), 0),
+              static_cast<ssize_t>(frame.size()));
+  }
+
+ private:
+  NetNs ns_;
+  NetNs::Inside inside_;
+  UniqueFd socket_;
+};
+
 class ExplainTest : public ::testing::Test {
  protected:
   ExplainTest() : balancer_(WithTunnels(), LB_FEATURES) {
@@ -178,14 +217,21 @@ class ExplainTest : public ::testing::Test {
                      MakeService(kDns, {Real6(2)}), MakeService(kAny, {Real4(2)}),
                      MakeService(kEmpty, {}), MakeService(kUnreachable, {Real4(3)}), closed, near,
                      limited, source_limited, gue, gre, MakeService(kRange, {Real4(1)})});
-    dataplane::NextHop neighbour = Gateway();
-    neighbour.via = Real4(4);
-    balancer_.SetNextHops({{Real4(1), Gateway()},
-                           {Real6(1), Gateway()},
-                           {Real6(2), Gateway()},
-                           {Real4(2), Gateway()},
-                           {Real4(4), neighbour}});
+    SetNextHops(kIngressInterface);
     ExhaustRates();
+  }
+
+  // All out of one interface; for Real4(3) there is none.
+  void SetNextHops(int ifindex) {
+    dataplane::NextHop gateway = Gateway();
+    gateway.ifindex = ifindex;
+    dataplane::NextHop neighbour = gateway;
+    neighbour.via = Real4(4);
+    balancer_.SetNextHops({{Real4(1), gateway},
+                           {Real6(1), gateway},
+                           {Real6(2), gateway},
+                           {Real4(2), gateway},
+                           {Real4(4), neighbour}});
   }
 
   static model::Settings WithTunnels() {
@@ -204,8 +250,9 @@ class ExplainTest : public ::testing::Test {
               LB_FORWARD);
   }
 
-  static Explanation Explain(Balancer& balancer, const Bytes& frame) {
-    auto explanation = dataplane::Explain(balancer.forwarder(), frame, kIngressInterface);
+  static Explanation Explain(Balancer& balancer, const Bytes& frame,
+                             uint32_t ifindex = kIngressInterface) {
+    auto explanation = dataplane::Explain(balancer.forwarder(), frame, ifindex);
     EXPECT_TRUE(explanation.ok()) << Message(explanation.status());
     return explanation.value_or(Explanation());
   }
@@ -250,6 +297,25 @@ TEST_F(ExplainTest, WhatIsExplainedIsWhatHappens) {
     if (NotByAFrame(static_cast<lb_verdict>(verdict))) continue;
     EXPECT_TRUE(seen.contains(static_cast<lb_verdict>(verdict)))
         << NameOf(static_cast<lb_verdict>(verdict)) << " is not explained by any test";
+  }
+}
+
+TEST_F(ExplainTest, WhatIsExplainedIsWhatALivePacketGets) {
+  const Wire wire(balancer_.forwarder().program().fd());
+  SetNextHops(static_cast<int>(Wire::ifindex()));
+  for (const Situation& situation : Situations()) {
+    SCOPED_TRACE(situation.name);
+    const Explanation explanation = Explain(balancer_, situation.frame, Wire::ifindex());
+    EXPECT_EQ(explanation.decision.verdict, NameOf(situation.verdict));
+    Verdicts wanted = balancer_.forwarder().ReadVerdicts();
+    ++wanted[situation.verdict];
+    wire.Send(situation.frame);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (balancer_.forwarder().ReadVerdicts() != wanted &&
+           std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_EQ(balancer_.forwarder().ReadVerdicts(), wanted);
   }
 }
 
