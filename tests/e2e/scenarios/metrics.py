@@ -88,6 +88,49 @@ def counted(lab):
             if sample.startswith("lbd_real_packets_total")}
 
 
+# Sends so many datagrams to port 81 of an address, and ICMP errors about TCP packets that came from its port 80.
+SEND = """
+import ipaddress, socket, struct, sys
+vip, source, datagrams, errors = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+six = ":" in vip
+family = socket.AF_INET6 if six else socket.AF_INET
+udp = socket.socket(family, socket.SOCK_DGRAM)
+for _ in range(datagrams):
+    udp.sendto(b"x", (vip, 81))
+ends = ipaddress.ip_address(vip).packed + ipaddress.ip_address(source).packed
+ip = struct.pack("!IHBB", 6 << 28, 20, 6, 64) if six else struct.pack("!BBHIBBH", 0x45, 0, 40, 0, 64, 6, 0)
+error = bytearray((b"\\x01\\x04" if six else b"\\x03\\x03") + bytes(6) + ip + ends + struct.pack("!HHI", 80, 40000, 0))
+if not six:  # for IPv6 the kernel does it
+    total = sum(struct.unpack("!%dH" % (len(error) // 2), error))
+    total = (total & 0xffff) + (total >> 16)
+    error[2:4] = struct.pack("!H", ~(total + (total >> 16)) & 0xffff)
+raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP)
+for _ in range(errors):
+    raw.sendto(error, (vip, 0))
+"""
+PINGS, DATAGRAMS, ERRORS = {VIP4: 6, VIP6: 4}, {VIP4: 7, VIP6: 5}, {VIP4: 3, VIP6: 2}
+
+
+def send_the_rest(lab):
+    """Of both families: echo requests, datagrams to VIPs without a real, and ICMP errors about connections."""
+    for address, source in ((VIP4, lab.client.ip4), (VIP6, lab.client.ip6)):
+        lbctl(lab, "vip", "add", f"[{address}]:81/udp" if ":" in address else f"{address}:81/udp")
+        lab.client.run(["ping", "-q", "-c", PINGS[address], "-i", "0.05", "-W", "2", address])
+        lab.client.run(["python3", "-c", SEND, address, source, DATAGRAMS[address], ERRORS[address]])
+
+
+def expect_top_agrees(lab, by_real, by_verdict):
+    """lbctl top has the same totals of VIPs and of verdicts as /metrics."""
+    page = lbctl(lab, "top", "--once", "--interval", "0.1").stdout
+    for vip_, reals in ((f"{VIP4}:80/tcp", [real.ip4 for real in lab.reals]),
+                        (f"[{VIP6}]:80/tcp", [real.ip6 for real in lab.reals])):
+        row = next(line for line in page.splitlines() if line.startswith(vip_)).split()
+        expect(int(row[1].replace(",", "")) == sum(by_real[real] for real in reals), f"{row}: {by_real}")
+    for verdict in ("forward", "echo_reply", "no_real"):
+        found = re.search(rf" {verdict} ([\d,]+)", page)
+        expect(found and int(found[1].replace(",", "")) == by_verdict[verdict], f"{verdict}: {by_verdict} {page}")
+
+
 @scenario
 def metrics():
     """The numbers agree, the names are right, and a real Prometheus draws every panel from them."""
@@ -101,9 +144,15 @@ def metrics():
         lbctl(lab, "real", "drain", f"{VIP4}:80/tcp", lab.reals[2].ip4)
         expect_served(lab, VIP4, 50)
 
-        # No connection is open any more: the counters stand still.
-        before = wait_until(lambda: (now := counted(lab)) == counted(lab) and now, 10,
-                            "the counters stand still", 0.3)
+        def standing():
+            """No connection is open any more: the counters stand still."""
+            return wait_until(lambda: (now := counted(lab)) == counted(lab) and now, 10,
+                              "the counters stand still", 0.3)
+        connections_only = standing()
+        send_the_rest(lab)
+        before = standing()
+        expect(sum(before.values()) == sum(connections_only.values()) + sum(ERRORS.values()),
+               f"ICMP errors go to the real of their connection: {connections_only}, {before}")
         for real in lab.reals:
             seen = decap_counts(real)
             expect((before[real.ip4], before[real.ip6]) == (seen["v4"], seen["v6"]),
@@ -114,6 +163,10 @@ def metrics():
         from_lbctl = verdicts(lab)
         expect(by_verdict["forward"] == sum(before.values()) == from_lbctl["forward"],
                f"/metrics {by_verdict}, lbctl {from_lbctl}, by real {before}")
+        for verdict, packets in (("echo_reply", PINGS), ("no_real", DATAGRAMS)):
+            expect(by_verdict[verdict] == from_lbctl[verdict] == sum(packets.values()),
+                   f"{verdict}: sent {packets}; /metrics {by_verdict}, lbctl {from_lbctl}")
+        expect_top_agrees(lab, before, by_verdict)
         # Of the host's own traffic (neighbours), some may come between the two readings.
         cpus = sum(value for sample, value in samples.items()
                    if sample.startswith("lbd_cpu_packets_total"))
