@@ -2,6 +2,7 @@
 """What lbd keeps of its configurations: history, restarts, mistakes that go back by themselves."""
 
 import json
+import re
 import signal
 
 from actors import (VIP4, binary, config, lbctl, lbd_flags, lbd_pins, socket_path, start_lbd,
@@ -70,6 +71,37 @@ def revisions():
         expect("damaged" in lab.lbd.output(), "the damage is not in the log")
         expect_served(lab, VIP4)
         return {"revisions": 6}
+
+
+@scenario
+def change_options():
+    """--dry-run tells and does nothing; what exceeds --max-changes or --max-disruption, or was made for
+    another configuration, is refused and does nothing."""
+    with new_lab() as lab:
+        lab.lbd = start_lbd(lab, _document(lab, 3))
+        before = lbctl(lab, "config", "get").stdout
+        gone = [real.ip4 for real in lab.reals[1:]]
+        told = _apply(lab, 1, "--dry-run").stdout
+        for text in (*(f"- {KEY} real {real}" for real in gone), "SLOTS THAT MOVE"):
+            expect(text in told, f"no {text!r} in: {told}")
+        for flags, text in ((["--max-changes", "1"], "2 changes, but options.max_changes is 1"),
+                            (["--max-disruption", "60"], "but options.max_disruption is 60.00 %"),
+                            (["--etag", "1-0"], "1-0 is not in force any more")):
+            for dry in ([], ["--dry-run"]):
+                done = _apply(lab, 1, *flags, *dry, check=False)
+                expect(done.returncode == 1 and text in done.stderr, f"{flags + dry}: {done}")
+        after = lbctl(lab, "config", "get").stdout
+        expect((after, _generation(lab)) == (before, 1), f"changed: {after}; before: {before}")
+        etag = re.search(r"\(now (\S+)\)", done.stderr)[1]  # what was refused last names it
+        # The same is made with room enough, once.
+        flags = ["--max-changes", "2", "--max-disruption", "70", "--etag", etag]
+        _apply(lab, 1, *flags)
+        expect(_generation(lab) == 2, f"generation {_generation(lab)}")
+        done = _apply(lab, 3, *flags, check=False)
+        expect(done.returncode == 1 and f"{etag} is not in force any more" in done.stderr,
+               f"a stale etag: {done}")
+        expect(_generation(lab) == 2, f"generation {_generation(lab)} after a stale etag")
+        return {}
 
 
 @scenario
