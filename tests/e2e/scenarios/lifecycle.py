@@ -85,6 +85,10 @@ BAD_DOCUMENTS = {
     "duplicate": (json.dumps(config(vip(VIP4, ["10.10.11.2"]), vip(VIP4, ["10.10.12.2"]))), VIP4),
     "no interface": (json.dumps(config(interfaces=["eth7"])), "eth7"),
     "not YAML": ("vips: [", ""),
+    # Ten times as much with each line.
+    "bomb": ("x-a: &a [1,1,1,1,1,1,1,1]\n" + "".join(
+        f"x-{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}{(',*' + chr(97 + i)) * 9}]\n"
+        for i in range(10)) + "interfaces: *k\n", ""),
 }
 
 
@@ -105,6 +109,31 @@ def config_rejected():
         for address in (VIP4, VIP6):
             expect_served(lab, address)
         return {"documents": len(BAD_DOCUMENTS)}
+
+
+@scenario
+def config_checked():
+    """lbd --check finds the same mistakes without lbd, and leaves nothing behind."""
+    with new_lab(reals=1) as lab:
+        def check(document):
+            path = write_config(lab, document, "checked.yaml")
+            return path, lab.lb.run([binary("lbd"), "--check", path], check=False, timeout=10)
+        for case, (text, place) in BAD_DOCUMENTS.items():
+            path, done = check(text)
+            if case == "no interface":  # that is for the host to say
+                expect(done.returncode == 0, f"{case}: {done}")
+                continue
+            expect(done.returncode == 1 and place in done.stderr, f"{case}: {done}")
+            expect(re.match(rf"{re.escape(str(path))}:\d+:\d+: ", done.stderr), f"{case}: {done}")
+        good = [config(), config(vip(VIP4, ["10.10.11.2"]), vip(VIP6, ["fd10::2"])),
+                "# A comment.\ninterfaces:\n  - eth0\n"]
+        for document in good:
+            done = check(document)[1]
+            expect(done.returncode == 0 and not done.stderr, f"refused: {done}")
+        missing = lab.lb.run([binary("lbd"), "--check", lab.dir / "none.yaml"], check=False)
+        expect(missing.returncode == 1 and "none.yaml" in missing.stderr, f"{missing}")
+        expect("xdp" not in lab.lb.link() and not lbd_pins(lab).exists(), "something is left")
+        return {"bad": len(BAD_DOCUMENTS) - 1, "good": len(good)}
 
 
 @scenario
