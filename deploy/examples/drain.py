@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Adds a VIP, watches what happens, and drains one of its reals, over lbd's API.
+"""Adds a VIP, watches the health of its reals, and drains one of them, over lbd's API.
 
     deploy/examples/drain.py unix:/run/lbd/lbd.sock 203.0.113.9 10.0.0.11 10.0.0.12
 
@@ -13,11 +13,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
 
 import grpc
 
 PROTO = pathlib.Path(__file__).resolve().parents[2] / "proto"
+HEALTH_SECONDS = 10
 
 
 def load(directory):
@@ -25,8 +27,8 @@ def load(directory):
     files = [str(path.relative_to(PROTO)) for path in (PROTO / "lb/v1").glob("*.proto")]
     subprocess.run(["protoc", f"--proto_path={PROTO}", f"--python_out={directory}", *files], check=True)
     sys.path.insert(0, directory)
-    return (importlib.import_module("lb.v1.load_balancer_service_pb2"),
-            importlib.import_module("lb.v1.types_pb2"))
+    return [importlib.import_module(f"lb.v1.{name}_pb2")
+            for name in ("load_balancer_service", "types", "health")]
 
 
 def message_class(message):
@@ -47,14 +49,14 @@ class LoadBalancer:
             setattr(self, method.name, call)
 
 
-def watch(lb, service, events, ready):
-    """Prints and keeps events until the channel closes."""
+def watch(lb, service, ready, changed):
+    """Prints events until the channel closes."""
     try:
         for response in lb.WatchEvents(service.WatchEventsRequest()):
             ready.set()  # from now on none escapes us
             for event in response.events:
                 print(f"event: {event.object or 'lbd'}: {event.message}", flush=True)
-                events.append(event)
+            changed.set()
     except grpc.RpcError as error:
         if error.code() not in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE):
             raise
@@ -62,22 +64,39 @@ def watch(lb, service, events, ready):
         pass
 
 
+def wait_up(lb, health, key, changed):
+    """Returns when the checks of the VIP found all of its reals up; looks after each event."""
+    deadline = time.monotonic() + HEALTH_SECONDS
+    while True:
+        changed.clear()
+        (vip,) = lb.GetHealth(health.GetHealthRequest(vip=key)).vips
+        if all(real.state == health.HEALTH_STATE_UP for real in vip.reals):
+            print(f"{vip.healthy} reals are up")
+            return
+        if not changed.wait(deadline - time.monotonic()):
+            sys.exit(f"not up within {HEALTH_SECONDS} s: " + "; ".join(
+                f"{real.address}: {check.last_reason or check.blind}"
+                for real in vip.reals for check in real.checks))
+
+
 def main(server, address, *reals):
     with tempfile.TemporaryDirectory() as directory, grpc.insecure_channel(server) as channel:
-        service, types = load(directory)
+        service, types, health = load(directory)
         lb = LoadBalancer(channel, service)
-        events, ready = [], threading.Event()
-        threading.Thread(target=watch, args=(lb, service, events, ready), daemon=True).start()
+        ready, changed = threading.Event(), threading.Event()
+        threading.Thread(target=watch, args=(lb, service, ready, changed), daemon=True).start()
         if not ready.wait(10):
             sys.exit("no events within 10 s")
 
         vip = types.Vip(address=address, port=80, protocol=types.PROTOCOL_TCP, name="example",
                         reals=[types.Real(address=real) for real in reals])
+        vip.checks.add(interval_ms=500).http.path = "/"
         key = types.VipKey(address=address, port=80, protocol=types.PROTOCOL_TCP)
         # The id makes it safe to send this again when no answer comes.
         options = service.ChangeOptions(request_id=str(uuid.uuid4()), comment="example")
         added = lb.AddVip(service.AddVipRequest(vip=vip, options=options))
         print(f"added; generation {added.generation}, etag {added.result.etag}")
+        wait_up(lb, health, key, changed)
 
         drain = service.UpdateRealRequest(vip=key, real=types.Real(
             address=reals[0], state=types.REAL_STATE_DRAINING))
