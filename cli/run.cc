@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <map>
 
 #include "cli/commands/capture.h"
@@ -31,6 +30,7 @@
 #include "cli/man_page.h"
 #include "cli/objects.h"
 #include "cli/overview.h"
+#include "cli/watch.h"
 #include "lbd/base/ip_address.h"
 #include "lbd/base/ip_prefix.h"
 #include "lbd/config/field_names.h"
@@ -151,7 +151,7 @@ class CommandLine {
                           : format_ == "yaml" ? Format::kYaml
                                               : Format::kTable;
     const Session session{client, io, format, format_ == "wide", format_ == "name"};
-    const Status status = watch_ ? Watch(session) : action_(session);
+    const Status status = watch_ ? WatchAction(session) : action_(session);
     if (!status.ok()) io.err << "lbctl: " << Message(status) << '\n';
     return ToExitCode(status);
   }
@@ -176,20 +176,11 @@ class CommandLine {
   }
 
  private:
-  using Action = std::function<Status(const Session&)>;
-
-  // The action again and again, on a page of its own each time, until Ctrl-C.
-  Status Watch(const Session& session) {
+  // The action again and again until Ctrl-C.
+  Status WatchAction(const Session& session) {
+    const std::chrono::milliseconds interval(std::llround(*watch_ * 1000));
     Interrupt interrupt;
-    while (true) {
-      if (session.io.terminal) session.io.out << "\033[H\033[2J";
-      LB_RETURN_IF_ERROR(action_(session));
-      session.io.out << std::flush;
-      if (!session.io.out ||
-          !interrupt.Sleep(std::chrono::milliseconds(std::llround(*watch_ * 1000)))) {
-        return OkStatus();
-      }
-    }
+    return Watch(session, action_, [&] { return interrupt.Sleep(interval); });
   }
 
   void AddWatch(CLI::App& command) {

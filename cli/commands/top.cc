@@ -9,7 +9,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/output.h"
-#include "cli/top_view.h"
+#include "cli/watch.h"
 
 namespace lb::cli {
 namespace {
@@ -105,9 +105,17 @@ Status Once(const Session& session, milliseconds interval) {
   return OkStatus();
 }
 
+// The page, with the foot that says what keeps it from being new.
+std::vector<TopLine> Draw(const TopLooks& looks, TopState& state) {
+  std::vector<TopLine> lines = DrawTop(looks.before, looks.now, state, COLS, LINES);
+  if (!looks.problem.empty() && !lines.empty()) {
+    lines.back() = {.text = "Trying again: " + looks.problem, .colour = Colour::kRed};
+  }
+  return lines;
+}
+
 Status Live(const Session& session, milliseconds interval) {
-  LB_ASSIGN_OR_RETURN(TopSample before, Look(session));
-  TopSample now = before;
+  LB_ASSIGN_OR_RETURN(TopLooks looks, FirstLook(session));
   TopState state;
   Status status;
   {
@@ -115,11 +123,11 @@ Status Live(const Session& session, milliseconds interval) {
     if (!screen.ok()) return FailedPrecondition("this terminal has no full screen; use --once");
     auto due = steady_clock::now() + milliseconds(100);  // the first rates come soon
     while (true) {
-      Screen::Show(DrawTop(before, now, state, COLS, LINES), session.io.colour);
+      Screen::Show(Draw(looks, state), session.io.colour);
       const auto left = std::chrono::duration_cast<milliseconds>(due - steady_clock::now());
       const int key = Screen::Key(std::max(left, milliseconds(0)));
       if (key != ERR) {
-        const auto rows = TopRows(before, now, state);
+        const auto rows = TopRows(looks.before, looks.now, state);
         const std::string name =
             rows.empty() ? "" : rows[static_cast<size_t>(state.selected) % rows.size()].name;
         if (!OnTopKey(key, static_cast<int>(rows.size()), name, state)) break;
@@ -127,18 +135,31 @@ Status Live(const Session& session, milliseconds interval) {
       }
       due = steady_clock::now() + interval;
       if (state.paused) continue;
-      auto look = Look(session);
-      if (!look.ok()) {
-        status = look.status();
-        break;
-      }
-      before = std::exchange(now, *std::move(look));
+      status = LookAgain(session, looks);
+      if (!status.ok()) break;
     }
   }
   return status;
 }
 
 }  // namespace
+
+StatusOr<TopLooks> FirstLook(const Session& session) {
+  LB_ASSIGN_OR_RETURN(const TopSample sample, Look(session));
+  return TopLooks{.before = sample, .now = sample, .problem = ""};
+}
+
+Status LookAgain(const Session& session, TopLooks& looks) {
+  auto look = Look(session);
+  if (look.ok()) {
+    looks.before = std::exchange(looks.now, *std::move(look));
+    looks.problem.clear();
+    return OkStatus();
+  }
+  if (!MayAnswerAgain(look.status())) return look.status();
+  looks.problem = Message(look.status());
+  return OkStatus();
+}
 
 Status Top(const Session& session, const TopArguments& arguments) {
   const milliseconds interval = arguments.interval
