@@ -11,6 +11,8 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 
 #include "lbd/agent/host_addresses.h"
@@ -31,23 +33,30 @@ constexpr uint32_t kFull = 1500, kOuterV4 = 20, kOuterV6 = 40;
 
 bool IsHost(const IpPrefix& prefix) { return prefix.length() == (prefix.is_v4() ? 32 : 128); }
 
-bool IsTunnel(const char* name) {
+// Nothing where `name` is no tunnel or is down.
+std::optional<RealFacts::TunnelDevice> ReadTunnelDevice(const char* name) {
   const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request{};
   std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-  if (ioctl(fd.get(), SIOCGIFHWADDR, &request) != 0) return false;
+  if (ioctl(fd.get(), SIOCGIFHWADDR, &request) != 0) return std::nullopt;
   const int type = request.ifr_hwaddr.sa_family;
-  if (type != ARPHRD_TUNNEL && type != ARPHRD_TUNNEL6) return false;
-  return ioctl(fd.get(), SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0;
+  if (type != ARPHRD_TUNNEL && type != ARPHRD_TUNNEL6) return std::nullopt;
+  if (ioctl(fd.get(), SIOCGIFFLAGS, &request) != 0 || (request.ifr_flags & IFF_UP) == 0) {
+    return std::nullopt;
+  }
+  return RealFacts::TunnelDevice{.name = name,
+                                 .has_address = ioctl(fd.get(), SIOCGIFADDR, &request) == 0,
+                                 .rp_filter = SysctlInForce(kSysctls, name, "rp_filter")};
 }
 
-bool HasTunnelDevice() {
+std::vector<RealFacts::TunnelDevice> ReadTunnelDevices() {
+  std::vector<RealFacts::TunnelDevice> devices;
   const std::unique_ptr<struct if_nameindex, void (*)(struct if_nameindex*)> all(
       ::if_nameindex(), ::if_freenameindex);
   for (const struct if_nameindex* at = all.get(); at != nullptr && at->if_name != nullptr; ++at) {
-    if (IsTunnel(at->if_name)) return true;
+    if (auto device = ReadTunnelDevice(at->if_name)) devices.push_back(*std::move(device));
   }
-  return false;
+  return devices;
 }
 
 // Packets of protocols that nothing handles, as this network namespace counts them.
@@ -76,6 +85,26 @@ bool Unwraps(const std::string& pin_path, const std::string& interface) {
   return link.ok() && link->program_id() != 0;
 }
 
+bool ServesV4(const RealFacts& facts) {
+  return std::ranges::any_of(facts.vips, [](const auto& vip) { return vip.prefix.is_v4(); });
+}
+
+// What the kernel unwraps arrives once more, from the tunnel device, and is filtered there. Of a
+// device without an address even the loose filter lets nothing pass.
+void ExamineTunnelDevice(const RealFacts::TunnelDevice& device, std::vector<Finding>& out) {
+  const std::string check = device.name + ": rp_filter";
+  if (device.rp_filter == 0 || (device.rp_filter == 2 && device.has_address)) {
+    out.push_back({check, Level::kOk, device.rp_filter == 0 ? "off" : "loose", ""});
+    return;
+  }
+  out.push_back(
+      {check, Level::kFail,
+       fmt::format("{}: packets that this tunnel device unwraps are dropped",
+                   device.rp_filter == 1 ? "strict" : "loose, and the device has no address"),
+       fmt::format("sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{}.rp_filter=0",
+                   device.name)});
+}
+
 void ExamineInterface(const RealFacts& facts, const RealFacts::Interface& interface,
                       std::vector<Finding>& out) {
   const std::string& name = interface.name;
@@ -92,7 +121,7 @@ void ExamineInterface(const RealFacts& facts, const RealFacts::Interface& interf
   }
   if (interface.unwraps) {
     add("decapsulation", Level::kOk, "lbagent's program is attached", "");
-  } else if (facts.tunnel_device) {
+  } else if (!facts.tunnel_devices.empty()) {
     add("decapsulation", Level::kOk, "a tunnel device of the kernel is up", "");
   } else if (facts.unhandled_packets > 0) {
     add("decapsulation", Level::kFail,
@@ -105,7 +134,8 @@ void ExamineInterface(const RealFacts& facts, const RealFacts::Interface& interf
         "nothing unwraps, as is right where this real has encap l2 only; other encaps need lbagent",
         "");
   }
-  const bool tunnels = interface.unwraps || facts.tunnel_device || facts.unhandled_packets > 0;
+  const bool tunnels =
+      interface.unwraps || !facts.tunnel_devices.empty() || facts.unhandled_packets > 0;
   const uint32_t v4_need = kFull + kOuterV4, v6_need = kFull + kOuterV6;
   if (tunnels && interface.mtu < v4_need) {
     add("mtu", Level::kWarn,
@@ -117,7 +147,7 @@ void ExamineInterface(const RealFacts& facts, const RealFacts::Interface& interf
   } else {
     add("mtu", Level::kOk, fmt::format("{}", interface.mtu), "");
   }
-  if (std::ranges::none_of(facts.vips, [](const auto& vip) { return vip.prefix.is_v4(); })) return;
+  if (!ServesV4(facts)) return;
   if (interface.rp_filter == 1) {
     add("rp_filter", Level::kFail,
         "strict: unwrapped packets are dropped where the way back to the client is another",
@@ -144,7 +174,7 @@ void ExamineInterface(const RealFacts& facts, const RealFacts::Interface& interf
 
 StatusOr<RealFacts> ReadRealFacts(const Options& options) {
   RealFacts facts{.interfaces = {},
-                  .tunnel_device = HasTunnelDevice(),
+                  .tunnel_devices = ReadTunnelDevices(),
                   .unhandled_packets = ReadUnhandledPackets(),
                   .vips = {}};
   LB_ASSIGN_OR_RETURN(HostAddresses addresses, HostAddresses::Create());
@@ -187,7 +217,25 @@ std::vector<Finding> ExamineReal(const RealFacts& facts) {
     }
   }
   for (const auto& interface : facts.interfaces) ExamineInterface(facts, interface, out);
+  // lbagent's program unwraps before the kernel does.
+  if (ServesV4(facts) && !std::ranges::all_of(facts.interfaces, &RealFacts::Interface::unwraps)) {
+    for (const auto& device : facts.tunnel_devices) ExamineTunnelDevice(device, out);
+  }
   return out;
+}
+
+std::string ToJson(const std::vector<Finding>& findings) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const Finding& finding : findings) {
+    const char* level = finding.level == Level::kOk     ? "ok"
+                        : finding.level == Level::kWarn ? "warn"
+                                                        : "fail";
+    rows.push_back({{"check", finding.check},
+                    {"level", level},
+                    {"message", finding.message},
+                    {"fix", finding.fix}});
+  }
+  return nlohmann::ordered_json{{"findings", std::move(rows)}}.dump(2) + '\n';
 }
 
 }  // namespace lb::agent

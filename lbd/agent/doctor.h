@@ -22,7 +22,13 @@ struct RealFacts {
     int arp_announce = 0;
   };
   std::vector<Interface> interfaces;
-  bool tunnel_device = false;  // the kernel's own ipip or ip6tnl unwraps
+  // The kernel's own ipip and ip6tnl devices that are up, and so unwrap.
+  struct TunnelDevice {
+    std::string name;
+    bool has_address = false;  // an IPv4 one
+    int rp_filter = 0;         // the value in force
+  };
+  std::vector<TunnelDevice> tunnel_devices;
   // Packets of protocols that nothing handles: tunnels, where nothing unwraps them.
   uint64_t unhandled_packets = 0;
   struct Vip {
@@ -36,5 +42,9 @@ StatusOr<RealFacts> ReadRealFacts(const Options& options);
 // Decapsulation, VIPs on lo, reverse path filter, ARP, MTU. Only looks. Which encaps the load
 // balancers use is not known here: with l2 alone, nothing has to unwrap.
 std::vector<dataplane::Finding> ExamineReal(const RealFacts& facts);
+
+// {"findings": [{"check", "level": "ok", "warn" or "fail", "message", "fix"}]}, as lbctl doctor
+// prints.
+std::string ToJson(const std::vector<dataplane::Finding>& findings);
 
 }  // namespace lb::agent

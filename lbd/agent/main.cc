@@ -41,6 +41,7 @@ DEFINE_bool(echo_server_ids, false,
 DEFINE_string(cgroup, "",
               "The processes to which --server_id and --echo_server_ids apply: a directory of a "
               "cgroup2 hierarchy. Default: all.");
+DEFINE_string(output, "table", "What the doctor prints, also -o: table, or json for scripts.");
 DEFINE_bool(detach, false, "Remove what a crashed lbagent left (VIPs, programs, pins), and exit.");
 
 namespace lb::agent {
@@ -169,17 +170,24 @@ Status Run(const Options& options) {
   return OkStatus();
 }
 
+void PrintFinding(const dataplane::Finding& finding) {
+  const char* level = finding.level == dataplane::Level::kOk     ? "ok"
+                      : finding.level == dataplane::Level::kWarn ? "warn"
+                                                                 : "FAIL";
+  std::cout << fmt::format("{:4}  {}: {}\n", level, finding.check, finding.message);
+  if (!finding.fix.empty()) std::cout << "      do: " << finding.fix << '\n';
+}
+
 // Prints what is found on this host; an error where something fails.
 Status Doctor(const Options& options) {
   LB_ASSIGN_OR_RETURN(const RealFacts facts, ReadRealFacts(options));
-  int failed = 0;
-  for (const dataplane::Finding& finding : ExamineReal(facts)) {
-    const char* level = finding.level == dataplane::Level::kOk     ? "ok"
-                        : finding.level == dataplane::Level::kWarn ? "warn"
-                                                                   : "FAIL";
-    failed += finding.level == dataplane::Level::kFail;
-    std::cout << fmt::format("{:4}  {}: {}\n", level, finding.check, finding.message);
-    if (!finding.fix.empty()) std::cout << "      do: " << finding.fix << '\n';
+  const std::vector<dataplane::Finding> findings = ExamineReal(facts);
+  const auto failed =
+      std::ranges::count(findings, dataplane::Level::kFail, &dataplane::Finding::level);
+  if (FLAGS_output == "json") {
+    std::cout << ToJson(findings);
+  } else {
+    for (const dataplane::Finding& finding : findings) PrintFinding(finding);
   }
   if (failed == 0) return OkStatus();
   return FailedPrecondition(fmt::format("{} check{} failed", failed, failed == 1 ? "" : "s"));
@@ -196,6 +204,7 @@ int Report(const Status& status) {
 int Main(int argc, char** argv) {
   std::vector<std::string> args(argv, argv + argc);
   for (const char* name : {"vip", "interface"}) args = JoinRepeated(args, name);
+  std::ranges::replace(args, "-o", "--output");
   std::vector<char*> pointers;
   for (std::string& arg : args) pointers.push_back(arg.data());
   pointers.push_back(nullptr);
@@ -212,6 +221,10 @@ int Main(int argc, char** argv) {
   const bool doctor = count == 2 && std::string_view(arguments[1]) == "doctor";
   if (count > 1 && !doctor) {
     std::cerr << "lbagent: unexpected argument \"" << arguments[1] << "\"; see lbagent --help\n";
+    return kUsageError;
+  }
+  if (FLAGS_output != "table" && FLAGS_output != "json") {
+    std::cerr << "lbagent: --output: table or json, got \"" << FLAGS_output << "\"\n";
     return kUsageError;
   }
   if (FLAGS_detach) return Report(Agent::Detach(FLAGS_bpffs));

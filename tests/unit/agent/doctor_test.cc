@@ -39,7 +39,7 @@ TEST(AgentDoctorTest, AGoodRealIsFine) {
   EXPECT_THAT(Bad(Good()), IsEmpty());
   RealFacts kernel = Good();
   kernel.interfaces[0].unwraps = false;
-  kernel.tunnel_device = true;
+  kernel.tunnel_devices = {{.name = "ipip0", .rp_filter = 0}};
   EXPECT_THAT(Bad(kernel), IsEmpty());
 }
 
@@ -79,6 +79,45 @@ TEST(AgentDoctorTest, EachFaultIsFoundWithItsFix) {
     EXPECT_EQ(bad[0].check, test.check);
     EXPECT_THAT(bad[0].fix, HasSubstr(test.fix));
   }
+}
+
+TEST(AgentDoctorTest, TunnelDevicesMayNotFilterByTheWayBack) {
+  RealFacts facts = Good();
+  facts.interfaces[0].unwraps = false;
+  const auto found = [&](int rp_filter, bool has_address) {
+    facts.tunnel_devices = {{.name = "tunl0", .rp_filter = 0},
+                            {.name = "ipip0", .has_address = has_address, .rp_filter = rp_filter}};
+    return Bad(facts);
+  };
+  EXPECT_THAT(found(0, false), IsEmpty());
+  EXPECT_THAT(found(2, true), IsEmpty());
+  for (const auto& bad : {found(1, true), found(1, false), found(2, false)}) {
+    ASSERT_EQ(bad.size(), 1u);
+    EXPECT_EQ(bad[0].check, "ipip0: rp_filter");
+    EXPECT_EQ(bad[0].level, Level::kFail);
+    EXPECT_EQ(bad[0].fix,
+              "sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.ipip0.rp_filter=0");
+  }
+  facts.interfaces[0].unwraps = true;
+  EXPECT_THAT(found(1, false), IsEmpty()) << "lbagent unwraps first";
+  facts.interfaces[0].unwraps = false;
+  facts.vips[0].prefix = IpPrefix::Parse("2001:db8::1/128").value();
+  EXPECT_THAT(found(1, false), IsEmpty()) << "IPv6 has no such filter";
+}
+
+TEST(AgentDoctorTest, FindingsAreJsonForScripts) {
+  EXPECT_EQ(ToJson({{"eth0: mtu", Level::kWarn, "1500", "do \"it\""}}),
+            R"({
+  "findings": [
+    {
+      "check": "eth0: mtu",
+      "level": "warn",
+      "message": "1500",
+      "fix": "do \"it\""
+    }
+  ]
+}
+)");
 }
 
 TEST(AgentDoctorTest, ARealThatGetsNoTunnelsNeedsNothingThatUnwraps) {
