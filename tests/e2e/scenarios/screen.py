@@ -3,9 +3,13 @@
 
 import json
 import os
+import pty
 import re
+import struct
+import subprocess
 
 from actors import SBIN, VIP4, VIP6, binary, config, decap_counts, lbctl, socket_path, vip
+from browser import Browser
 from harness import expect, expect_served, scenario, serving_lab, with_both_vips
 from lab import run, wait_until
 from scenarios.health import http_check, wait_state
@@ -123,6 +127,65 @@ def console():
             expect(text in drawn, f"the browser does not show {text!r}: {drawn[-3000:]}")
         expect('id="stale" role="status" style="display: none;"' in drawn, "the page found no data")
         return {"bytes": len(page)}
+
+
+PHONE = (390, 844)
+
+
+@scenario
+def console_on_phones():
+    """On a narrow screen the status page does not scroll sideways; it is dark for those who prefer it."""
+    with with_both_vips() as lab:
+        brightness, sizes = {}, {}
+        for scheme in ("light", "dark"):
+            with Browser(lab.lb, "http://127.0.0.1:9188/", *PHONE, scheme) as browser:
+                for text in (f"{VIP4}:80/tcp", f"[{VIP6}]:80/tcp", "3 of 3 reals"):
+                    browser.wait_for(text)
+                width = browser.value("document.scrollingElement.scrollWidth")
+                expect(width <= PHONE[0], f"{scheme}: the page is {width} pixels wide")
+                colours = [browser.value(f"getComputedStyle(document.body).{name}")
+                           for name in ("backgroundColor", "color")]
+                brightness[scheme] = [sum(map(int, re.findall(r"\d+", colour)[:3]))
+                                      for colour in colours]
+                png = browser.screenshot()
+                expect(png.startswith(b"\x89PNG\r\n\x1a\n") and png[12:16] == b"IHDR", png[:32])
+                size = struct.unpack(">II", png[16:24])
+                expect(size == PHONE, f"{scheme}: the picture has {size}")
+                sizes[f"{scheme}_png_bytes"] = len(png)
+        for scheme, (background, text) in brightness.items():
+            expect((background < text) == (scheme == "dark") and abs(background - text) > 300,
+                   f"{scheme}: background {background}, text {text} of 765")
+        return sizes
+
+
+def _on_terminal(lab, *argv, **env):
+    """What lbctl writes to a terminal."""
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run([binary("lbctl"), "--server", f"unix:{socket_path(lab)}", *argv],
+                       stdin=subprocess.DEVNULL, stdout=theirs, timeout=20, check=True,
+                       env={"PATH": os.environ["PATH"], "TERM": "xterm", **env})
+        return os.read(ours, 65536).decode().replace("\r\n", "\n")
+    finally:
+        os.close(theirs)
+        os.close(ours)
+
+
+@scenario
+def colours():
+    """Colours come to terminals only, and never with NO_COLOR; the text is the same."""
+    with with_both_vips() as lab:
+        argv = ["real", "list", f"{VIP4}:80/tcp"]
+        piped = lbctl(lab, *argv).stdout
+        expect(lab.reals[0].ip4 in piped and "\033" not in piped, f"in a pipe: {piped!r}")
+        coloured = _on_terminal(lab, *argv)
+        expect("\033[32m" in coloured, f"on a terminal: {coloured!r}")
+        expect(re.sub(r"\033\[\d*m", "", coloured) == piped, f"{coloured!r}, in a pipe: {piped!r}")
+        for env, wanted in (({"NO_COLOR": "1"}, piped), ({"TERM": "dumb"}, piped),
+                            ({"NO_COLOR": ""}, coloured)):  # as if it were not set
+            text = _on_terminal(lab, *argv, **env)
+            expect(text == wanted, f"{env}: {text!r}, not {wanted!r}")
+        return {}
 
 
 @scenario
