@@ -26,10 +26,11 @@ struct DriverSupport {
 };
 
 // Beside each driver stand its sources: commits of the mainline kernel (native XDP, and XDP_TX
-// where that came by another; then AF_XDP, and frames of several buffers), and functions of the
-// driver. The versions are those of the table "Driver support" of docs.ebpf.io, but for XDP_TX of
-// fec and AF_XDP of virtio_net, which it has too early; the MTUs those of its table "Max MTU", for
-// pages of 4 KiB on x86. Vendors' kernels may have more.
+// where that came by another; then AF_XDP, and frames of several buffers), and what of the driver's
+// sources the note is from. The versions are those of the table "Driver support" of docs.ebpf.io,
+// but for XDP_TX of fec and AF_XDP of virtio_net, which it has too early. The MTUs are worked out
+// from the sources of recent kernels, for pages of 4 KiB on x86; the table "Max MTU" of
+// docs.ebpf.io has the same, and is all that is behind sfc's. Vendors' kernels may have more.
 std::span<const DriverSupport> KnownDrivers();
 // nullptr: not in the table.
 const DriverSupport* FindDriver(std::string_view driver);
