@@ -31,7 +31,10 @@ using testing::NetNs;
 
 constexpr int kBurst = 400'000;     // packets of one run
 constexpr int kWarmUp = 2'000'000;  // packets at most; fewer flows are seen soon
-constexpr auto kDrainTime = std::chrono::milliseconds(30);
+// How long nothing must move before all has been received; and the longest that a busy machine may
+// need until both threads have had their turn.
+constexpr auto kQuiet = std::chrono::milliseconds(30);
+constexpr auto kPatience = std::chrono::seconds(10);
 
 // The thread that polls the only queue of a device which has "threaded" set.
 StatusOr<pid_t> NapiThread(const std::string& device) {
@@ -152,15 +155,19 @@ class Peer {
     return peer;
   }
 
-  // Returns when everything has been sent and received.
+  // Returns when everything has been sent.
   Status Send(const Lab& lab, int packets) {
     const NetNs::Inside there(lab.outside());
     LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame_.data(),
                 .data_size_in = static_cast<uint32_t>(frame_.size()), .repeat = packets,
                 .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
     const int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.bench_sender), &run);
-    std::this_thread::sleep_for(kDrainTime);
     return error == 0 ? OkStatus() : ErrnoStatus(-error, "send live frames");
+  }
+
+  uint64_t returned() const {
+    const volatile bench_returned& count = skeleton_->bss->bench_returned;
+    return uint64_t{count.expected} + count.other;
   }
 
   // What has come back since the last call; frames of `length` bytes are expected next.
@@ -177,6 +184,21 @@ class Peer {
   std::unique_ptr<bench_live_bpf, Destroy> skeleton_;
 };
 
+// Waits until frames have arrived and no more do, neither at the balancer nor, on the way back, at
+// the sink. Returns how many the balancer's device has received.
+StatusOr<uint32_t> AwaitQuiet(const Lab& lab, const Peer& peer, uint32_t received_before) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  std::pair<uint32_t, uint64_t> last{received_before, 0};
+  while (true) {
+    std::this_thread::sleep_for(kQuiet);
+    LB_ASSIGN_OR_RETURN(const uint32_t received, lab.Received());
+    const std::pair now{received, peer.returned()};
+    const bool arrived = received != received_before && now.second > 0;
+    if ((arrived && now == last) || std::chrono::steady_clock::now() > deadline) return received;
+    last = now;
+  }
+}
+
 // Sends `packets` through a contender; nanoseconds of `thread` for each that arrived there.
 StatusOr<double> RunContender(const Lab& lab, Peer& peer, const Contenders& contenders,
                               Contender contender, pid_t thread, int packets) {
@@ -186,8 +208,8 @@ StatusOr<double> RunContender(const Lab& lab, Peer& peer, const Contenders& cont
   LB_ASSIGN_OR_RETURN(const uint32_t received_before, lab.Received());
   LB_ASSIGN_OR_RETURN(const double ns_before, CpuNs(thread));
   LB_RETURN_IF_ERROR(peer.Send(lab, packets));
+  LB_ASSIGN_OR_RETURN(const uint32_t received_after, AwaitQuiet(lab, peer, received_before));
   LB_ASSIGN_OR_RETURN(const double ns_after, CpuNs(thread));
-  LB_ASSIGN_OR_RETURN(const uint32_t received_after, lab.Received());
   const uint64_t counted = contenders.counted() - counted_before;
   const uint32_t received = received_after - received_before;
   const bench_returned returned = peer.TakeReturned(0);
