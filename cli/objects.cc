@@ -169,6 +169,10 @@ StatusOr<v1::Encapsulation> ParseEncap(std::string_view text) {
   return ParseEnum<v1::Encapsulation>(*v1::Encapsulation_descriptor(), text);
 }
 
+bool IsUp(const v1::RealHealth& real) {
+  return real.has_override_up() ? real.override_up() : real.state() == v1::HEALTH_STATE_UP;
+}
+
 v1::VipKey KeyOf(const v1::Vip& vip) {
   v1::VipKey key;
   key.set_address(vip.address());

@@ -26,6 +26,9 @@ StatusOr<v1::Encapsulation> ParseEncap(std::string_view text);
 // "off", "tcp_option", or of quic_lb:CONFIG:BYTES and quic_katran some, separated by commas.
 StatusOr<v1::RouteById> ParseRouteById(std::string_view text);
 
+// As it counts: by its checks, or by an operator.
+bool IsUp(const v1::RealHealth& real);
+
 v1::VipKey KeyOf(const v1::Vip& vip);
 bool SameVip(const v1::VipKey& a, const v1::VipKey& b);
 

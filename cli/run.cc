@@ -550,7 +550,7 @@ class CommandLine {
     CLI::App& command =
         AddCommand(app_, "doctor", "Find what keeps packets from reals, and say how to fix it",
                    [&doctor](const Session& s) { return cli::Doctor(s, doctor); });
-    command.add_flag("--all", doctor.all, "Also show what is well");
+    command.add_flag("--all", doctor.all, "Show every finding, and what is well");
   }
 
   void AddCapture() {

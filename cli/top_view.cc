@@ -65,10 +65,6 @@ bool IsBlind(const v1::RealHealth& real) {
                              [](const v1::CheckHealth& check) { return !check.blind().empty(); });
 }
 
-bool IsUp(const v1::RealHealth& real) {
-  return real.has_override_up() ? real.override_up() : real.state() == v1::HEALTH_STATE_UP;
-}
-
 void SetHealth(const Trouble& trouble, const std::string& address, TopRow& row) {
   const v1::RealHealth* found = Find(trouble, address);
   if (found == nullptr) {
@@ -325,7 +321,7 @@ std::vector<TopRow> TopRows(const TopSample& before, const TopSample& now, const
     }
     return 0;
   };
-  std::ranges::stable_sort(rows, {}, &TopRow::name);
+  // By name they come from lbd: numbers in them count as numbers.
   std::ranges::stable_sort(rows, std::greater<>(), key);
   return rows;
 }

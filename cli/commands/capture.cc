@@ -124,7 +124,7 @@ Status Capture(const Session& session, const CaptureArguments& arguments) {
            (!file.is_open() || file.good());
   });
   if (file.is_open() && !file.good()) return ErrnoStatus(errno, "write " + arguments.file);
-  if (session.format == Format::kTable) {
+  if (session.format == Format::kTable && (status.ok() || packets > 0)) {
     session.io.err << fmt::format("{} packets captured", HumanCount(packets));
     if (last.limited() > 0) {
       session.io.err << fmt::format(", {} kept back by --rate", HumanCount(last.limited()));

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "cli/commands/version.h"
 #include "cli/output.h"
@@ -12,6 +13,10 @@ namespace lb::cli {
 namespace {
 
 using Level = v1::Finding::Level;
+
+// So many findings of one check are listed without --all: where 500 VIPs are down, other findings
+// should not be lost among them.
+constexpr size_t kAlike = 5;
 
 void Add(v1::DoctorResponse& response, std::string check, Level level, std::string message,
          std::string fix) {
@@ -72,9 +77,16 @@ Status Doctor(const Session& session, const DoctorArguments& arguments) {
     for (const Level level :
          {v1::Finding::LEVEL_FAIL, v1::Finding::LEVEL_WARN, v1::Finding::LEVEL_OK}) {
       if (level == v1::Finding::LEVEL_OK && !arguments.all) continue;
+      std::map<std::string, size_t> alike;
       for (const v1::Finding& finding : response.findings()) {
         if (finding.level() != level) continue;
+        if (++alike[finding.check()] > kAlike && !arguments.all) continue;
         table.Add({LevelCell(level), finding.check(), finding.message(), finding.fix()});
+      }
+      for (const auto& [check, found] : alike) {
+        if (found <= kAlike || arguments.all) continue;
+        table.Add({LevelCell(level), check, fmt::format("and {} more like these", found - kAlike),
+                   "lbctl doctor --all"});
       }
     }
     if (!table.empty()) session.io.out << table.ToString(session.io.colour);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -109,8 +110,24 @@ StatusOr<std::set<std::string>> Unreachable(const Session& session) {
   return addresses;
 }
 
-// How many reals take traffic: red without one, yellow when one that could does not.
-Cell UsableCell(const v1::Vip& vip, const std::set<std::string>& unreachable) {
+// By VIP, the addresses of reals that are not up, and get no traffic for it.
+StatusOr<std::map<std::string, std::set<std::string>>> Sick(const Session& session) {
+  v1::GetHealthRequest brief;
+  brief.set_brief(true);
+  LB_ASSIGN_OR_RETURN(const v1::GetHealthResponse health, session.client.Call(brief));
+  std::map<std::string, std::set<std::string>> sick;
+  for (const v1::VipHealth& vip : health.vips()) {
+    if (vip.failed_open()) continue;
+    for (const v1::RealHealth& real : vip.reals()) {
+      if (!IsUp(real)) sick[ToText(vip.vip())].insert(real.address());
+    }
+  }
+  return sick;
+}
+
+// How many reals take traffic, of those that are not in `useless`: red without one, yellow when one
+// that could does not.
+Cell UsableCell(const v1::Vip& vip, const std::set<std::string>& useless) {
   const auto serves = [](const v1::Real& real, v1::RealState state) {
     return StateOf(real) == state && WeightOf(real) > 0;
   };
@@ -118,7 +135,7 @@ Cell UsableCell(const v1::Vip& vip, const std::set<std::string>& unreachable) {
       vip.reals(), [&](const v1::Real& real) { return serves(real, v1::REAL_STATE_ACTIVE); });
   const auto wanted = any_active ? v1::REAL_STATE_ACTIVE : v1::REAL_STATE_STANDBY;
   const auto usable = std::ranges::count_if(vip.reals(), [&](const v1::Real& real) {
-    return serves(real, wanted) && !unreachable.contains(real.address());
+    return serves(real, wanted) && !useless.contains(real.address());
   });
   const auto spare = std::ranges::count_if(vip.reals(), [&](const v1::Real& real) {
     return any_active && StateOf(real) == v1::REAL_STATE_STANDBY;
@@ -238,13 +255,16 @@ Status ListVips(const Session& session) {
     return OkStatus();
   }
   LB_ASSIGN_OR_RETURN(const std::set<std::string> unreachable, Unreachable(session));
+  LB_ASSIGN_OR_RETURN(auto useless, Sick(session));
   std::vector<Column> columns = {
       {"VIP"}, {"NAME"}, {"REALS", Align::kRight}, {"USABLE", Align::kRight}, {"RING"}};
   if (session.wide) columns.insert(columns.end(), {{"TRACKING"}, {"SLOW START"}});
   Table table(std::move(columns));
   for (const v1::Vip& vip : response.vips()) {
-    std::vector<Cell> row = {ToText(KeyOf(vip)), vip.name(), fmt::format("{}", vip.reals_size()),
-                             UsableCell(vip, unreachable), ToText(vip.ring())};
+    const std::string key = ToText(KeyOf(vip));
+    useless[key].insert(unreachable.begin(), unreachable.end());
+    std::vector<Cell> row = {key, vip.name(), fmt::format("{}", vip.reals_size()),
+                             UsableCell(vip, useless[key]), ToText(vip.ring())};
     if (session.wide) {
       row.push_back(TrackingText(vip));
       row.push_back(vip.slow_start_seconds() == 0 ? "-" : HumanDuration(vip.slow_start_seconds()));

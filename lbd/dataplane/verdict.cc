@@ -84,8 +84,10 @@ Advice AdviceOn(uint32_t verdict) {
           "lbctl capture --verdict source_rate_limited shows who; if it is welcome, raise "
           "sources.new_flows_per_source of the VIP."};
     case LB_NO_REAL:
-      return {"All reals of the VIP are down, draining or of weight 0, or it has none.",
-              "lbctl vip show VIP; then lbctl real activate or lbctl real add."};
+      return {
+          "All reals of the VIP are down, by their checks or by command, draining or of weight 0, "
+          "or it has none.",
+          "lbctl health VIP, lbctl vip show VIP; then lbctl real activate or lbctl real add."};
     case LB_NO_NEXT_HOP:
       return {
           "No route to the real, its gateway does not answer ARP/ND, or the route leaves by an "

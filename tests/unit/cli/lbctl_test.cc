@@ -208,6 +208,22 @@ vips:
             "203.0.113.10:80/tcp    web       5       1  rendezvous\n"
             "192.0.2.1:80/tcp                 2       1  rendezvous\n"
             "[2001:db8::1]:any/udp            0       0  maglev 2^16\n");
+  // 10.0.0.1 is down for the first, which has no other; the second sends to those that are down.
+  lbd_.health = Read<v1::GetHealthResponse>(R"(
+vips:
+  - vip: {address: 203.0.113.10, port: 80, protocol: tcp}
+    reals: [{address: 10.0.0.1, state: down}]
+  - vip: {address: 192.0.2.1, port: 80, protocol: tcp}
+    failed_open: true
+    reals: [{address: 10.0.0.2, state: down}]
+)");
+  EXPECT_EQ(Lbctl({"vip", "list"}), kDone);
+  EXPECT_EQ(out_,
+            "VIP                    NAME  REALS  USABLE  RING\n"
+            "203.0.113.10:80/tcp    web       5       0  rendezvous\n"
+            "192.0.2.1:80/tcp                 2       1  rendezvous\n"
+            "[2001:db8::1]:any/udp            0       0  maglev 2^16\n");
+  EXPECT_TRUE(lbd_.get_health.brief());
 }
 
 TEST_F(LbctlTest, ListsHaveAStableShapeForScripts) {

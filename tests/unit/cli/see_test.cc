@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // lbctl's commands that show what goes on.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -118,6 +119,27 @@ TEST_F(SeeTest, TheDoctorFailsWhereSomethingDoes) {
   EXPECT_EQ(Lbctl({"doctor"}), kRefused);
   EXPECT_THAT(out_, HasSubstr("sysctl x"));
   EXPECT_EQ(err_, "lbctl: 1 check failed\n");
+}
+
+TEST_F(SeeTest, TheDoctorDoesNotLoseOneFindingAmongManyAlike) {
+  lbd_.status = Read<v1::GetStatusResponse>("version: " LB_VERSION);
+  for (int i = 0; i < 9; ++i) {
+    v1::Finding& finding = *lbd_.findings.add_findings();
+    finding.set_check("vip");
+    finding.set_level(v1::Finding::LEVEL_FAIL);
+    finding.set_message(fmt::format("192.0.2.{} has no usable real", i));
+  }
+  *lbd_.findings.add_findings() =
+      Read<v1::Finding>("{check: jit, level: fail, message: off, fix: sysctl x}");
+  EXPECT_EQ(Lbctl({"doctor"}), kRefused);
+  EXPECT_THAT(out_, HasSubstr("192.0.2.4 has"));
+  EXPECT_THAT(out_, Not(HasSubstr("192.0.2.5 has")));
+  EXPECT_THAT(out_, ::testing::ContainsRegex("and 4 more like these +lbctl doctor --all"));
+  EXPECT_THAT(out_, HasSubstr("sysctl x"));
+  EXPECT_EQ(err_, "lbctl: 10 checks failed\n");
+  EXPECT_EQ(Lbctl({"doctor", "--all"}), kRefused);
+  EXPECT_THAT(out_, HasSubstr("192.0.2.8 has"));
+  EXPECT_THAT(out_, Not(HasSubstr("more like these")));
 }
 
 TEST_F(SeeTest, ListsPrintNamesForTheNextCommand) {
