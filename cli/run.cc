@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <map>
 
@@ -84,6 +85,18 @@ StatusOr<std::string> CheckServer(const std::string& server) {
     return InvalidArgument("the path of the socket is too long");
   }
   return server;
+}
+
+// A word that was meant for the command lands here, too: --watch VIP.
+StatusOr<double> ParseWatchSeconds(const std::string& text) {
+  double seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error == std::errc() && end == text.data() + text.size() && seconds >= 0.1 &&
+      seconds <= 3600) {
+    return seconds;
+  }
+  return InvalidArgument(
+      fmt::format("want 0.1..3600 seconds or nothing, got \"{}\"; other words go before it", text));
 }
 
 class CommandLine {
@@ -166,7 +179,7 @@ class CommandLine {
   int Complete(std::vector<std::string> words, const Io& io) const {
     // What can follow a command can follow it behind "help", too.
     if (words.size() > 1 && words.front() == kHelpCommand) words.erase(words.begin());
-    const auto source = [](const CompletionRequest& request) {
+    const auto source = [this](const CompletionRequest& request) {
       return CandidatesFromServer(request);
     };
     for (const std::string& word : cli::Complete(Describe(app_), words, source)) {
@@ -183,11 +196,11 @@ class CommandLine {
     return Watch(session, action_, [&] { return interrupt.Sleep(interval); });
   }
 
-  void AddWatch(CLI::App& command) {
-    command.add_option("--watch", watch_, "Show it again every so many seconds; alone: 2")
+  CLI::Option* AddWatch(CLI::App& command) {
+    return command.add_option("--watch", watch_, "Show it again every so many seconds; alone: 2")
         ->expected(0, 1)
         ->default_str("2")
-        ->check(CLI::Range(0.1, 3600.0).description(""))
+        ->check(Check(ParseWatchSeconds))
         ->type_name("[SECONDS]");
   }
 
@@ -491,6 +504,7 @@ class CommandLine {
                                 [&flow](const Session& s) { return cli::ListFlows(s, flow); });
     AddVipPosition(list, flow.vip);
     AddNumber(list, "--limit", flow.limit, 1, 100'000, "N", "At most so many; default 1000");
+    AddWatch(list);
     CLI::App& purge = AddCommand(
         noun, "purge", "Forget tracked flows; breaks connections on slots that are changing hands",
         [&flow](const Session& s) { return cli::PurgeFlows(s, flow); });
@@ -527,7 +541,8 @@ class CommandLine {
                     "Explain by this configuration document, which is not applied")
         ->type_name("FILE");
     CLI::Option* live = command.add_flag(
-        "--live", explain.live, "Wait for real packets of the flow, and show what became of them");
+        "--live", explain.live,
+        "Wait for real TCP or UDP packets of the flow, and show what became of them");
     AddNumber(command, "--count", explain.count, 1, 100'000, "N", "Packets to wait for; default 1")
         ->needs(live);
     AddNumber(command, "--seconds", explain.seconds, 1, 3600, "SECONDS",
@@ -594,6 +609,7 @@ class CommandLine {
       action_ = [&health](const Session& s) { return ShowHealth(s, health); };
     });
     AddVipPosition(*show, health.vip)->required(false);
+    CLI::Option* watch = AddWatch(*show);
     CLI::App& history =
         AddCommand(*show, "history", "When a real went up and down, and why",
                    [&health](const Session& s) { return ShowHealthHistory(s, health); });
@@ -612,6 +628,7 @@ class CommandLine {
         ->type_name("");
     AddNumber(set, "--for", health.seconds, 1, model::kMaxOverride, "SECONDS",
               "Then its checks count again; default: until it is set to auto");
+    set.excludes(watch);
   }
 
   void AddConfig() {
@@ -782,14 +799,36 @@ class CommandLine {
   }
 
   std::string Explain(const CLI::ParseError& error) const {
+    const CLI::App& command = *Innermost();
     std::vector<std::string> verbs;
-    for (const CLI::App* command : CommandsOf(*Innermost())) verbs.push_back(command->get_name());
-    if (verbs.empty()) return error.what();
+    for (const CLI::App* verb : CommandsOf(command)) verbs.push_back(verb->get_name());
     const std::vector<std::string> rest = app_.remaining(/*recurse=*/true);
     const auto word = std::ranges::find_if(rest, [](const auto& w) { return !w.starts_with('-'); });
-    if (word != rest.end()) return Unknown(*Innermost(), *word);
-    return rest.empty() ? fmt::format("a command is missing: {}", fmt::join(verbs, ", "))
-                        : error.what();
+    if (!verbs.empty() && word != rest.end()) return Unknown(command, *word);
+    const auto option =
+        std::ranges::find_if(rest, [](const auto& w) { return w.starts_with("--"); });
+    if (option != rest.end()) return UnknownOption(*option);
+    return rest.empty() && command.get_require_subcommand_min() > 0 &&
+                   error.get_name() == "RequiredError"
+               ? fmt::format("a command is missing: {}", fmt::join(verbs, ", "))
+               : error.what();
+  }
+
+  // "unknown option --wathc; did you mean --watch?"
+  std::string UnknownOption(const std::string& word) const {
+    const std::string name = word.substr(0, word.find('='));
+    std::vector<std::string> known;
+    for (const CLI::App* command = Innermost(); command != nullptr;
+         command = command->get_parent()) {
+      CommandNode node;
+      DescribeOptions(*command, node);
+      for (const CommandNode::Option& option : node.options) {
+        known.insert(known.end(), option.names.begin(), option.names.end());
+      }
+    }
+    const auto suggestion = config::Suggest(name, known);
+    return fmt::format("unknown option {}{}", name,
+                       suggestion ? fmt::format("; did you mean {}?", *suggestion) : "");
   }
 
   // The choices that CLI::IsMember adds to a type name: "FORMAT:{table,json,yaml}".
@@ -800,6 +839,7 @@ class CommandLine {
     return CLI::detail::split(type.substr(begin + 1, type.rfind('}') - begin - 1), ',');
   }
 
+  // With those of its option groups.
   static void DescribeOptions(const CLI::App& app, CommandNode& node) {
     for (const CLI::Option* option : app.get_options()) {
       const std::vector<std::string> choices = Choices(*option);
@@ -814,29 +854,33 @@ class CommandLine {
       described.takes_value = option->get_items_expected_min() > 0;
       described.choices = choices;
     }
+    for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
+      if (child->get_name().empty()) DescribeOptions(*child, node);
+    }
   }
 
   static CommandNode Describe(const CLI::App& app) {
     CommandNode node;
     node.name = app.get_name();
     DescribeOptions(app, node);
-    for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
-      if (child->get_name().empty()) {  // an option group
-        DescribeOptions(*child, node);
-      } else {
-        node.commands.push_back(Describe(*child));
-      }
-    }
+    for (const CLI::App* child : CommandsOf(app)) node.commands.push_back(Describe(*child));
     return node;
   }
 
-  static std::vector<std::string> CandidatesFromServer(const CompletionRequest& request) {
-    const auto server = request.options.find("--server");
-    const char* environment = std::getenv("LBCTL_SERVER");
-    Client client(server != request.options.end() ? server->second
-                  : environment != nullptr        ? environment
-                                                  : kDefaultServer,
-                  kCompletionTimeout);
+  // What an option of all commands is worth in a command line that is not parsed.
+  std::string ValueOf(const char* name, const CompletionRequest& request) const {
+    const auto given = request.options.find(name);
+    if (given != request.options.end()) return given->second;
+    const char* environment = std::getenv(app_.get_option(name)->get_envname().c_str());
+    return environment != nullptr ? environment : "";
+  }
+
+  std::vector<std::string> CandidatesFromServer(const CompletionRequest& request) const {
+    const std::string server = ValueOf("--server", request);
+    Client client(server.empty() ? kDefaultServer : server, kCompletionTimeout,
+                  {.ca = ValueOf("--tls-ca", request),
+                   .cert = ValueOf("--tls-cert", request),
+                   .key = ValueOf("--tls-key", request)});
     std::vector<std::string> words;
     if (request.wanted == "VIP" || request.wanted == "--vip") {
       const auto vips = client.Call(v1::ListVipsRequest());

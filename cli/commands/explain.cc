@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "cli/commands/capture.h"
 #include "cli/input.h"
 #include "cli/objects.h"
@@ -38,9 +40,28 @@ std::string TakeProtocol(std::string& destination) {
 }
 
 Status Live(const Session& session, const ExplainArguments& arguments) {
+  const std::pair<const char*, bool> made_up[] = {{"--frame", !arguments.frame.empty()},
+                                                  {"--flags", !arguments.flags.empty()},
+                                                  {"--length", arguments.length.has_value()},
+                                                  {"--pending", !arguments.pending.empty()}};
+  for (const auto& [option, given] : made_up) {
+    if (given) {
+      return InvalidArgument(
+          fmt::format("--live shows packets as they come and not with {}", option));
+    }
+  }
   CaptureArguments capture;
   capture.source = arguments.source;
   capture.destination = arguments.destination;
+  if (const size_t slash = capture.destination.find('/'); slash != std::string::npos) {
+    const std::string protocol = capture.destination.substr(slash + 1);
+    if (protocol != "tcp" && protocol != "udp") {
+      return InvalidArgument(fmt::format(
+          "--live: want a flow of tcp or udp, got \"{}\"; what becomes of other packets: "
+          "lbctl capture --prefix ADDRESS",
+          protocol));
+    }
+  }
   capture.count = arguments.count.value_or(1);
   capture.seconds = arguments.seconds;
   return Capture(session, capture);

@@ -72,6 +72,10 @@ class Bundle {
     Ask("status.yaml", v1::GetStatusRequest());
     Ask("stats.yaml", v1::GetStatsRequest());
     Ask("vips.yaml", v1::ListVipsRequest());
+    v1::GetHealthRequest health;
+    health.set_history(true);
+    Ask("health.yaml", health);
+    Ask("revisions.yaml", v1::ListRevisionsRequest());
     Ask("verdicts.yaml", v1::ListVerdictsRequest());
     Ask("doctor.yaml", v1::DoctorRequest());
     Events();

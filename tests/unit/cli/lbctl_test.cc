@@ -682,6 +682,15 @@ TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
       {{"flow", "purge", "192.0.2.1:80", "--real", "x"}, "x"},
       {{"vip", "list", "-o", "xml"}, "{table,wide,json,yaml,name}"},
       {{"config", "apply"}, "FILE is required"},
+      {{"vip", "list", "--wathc"}, "unknown option --wathc; did you mean --watch?"},
+      {{"vip", "add", "192.0.2.1:80", "--rnig=maglev"}, "--rnig; did you mean --ring?"},
+      {{"real", "update", "192.0.2.1:80", "10.0.0.1", "--wieght", "5"}, "did you mean --weight?"},
+      {{"vip", "list", "--xyzzy"}, "unknown option --xyzzy\n"},
+      {{"stats", "--watch", "192.0.2.1:80"},
+       "want 0.1..3600 seconds or nothing, got \"192.0.2.1:80\"; other words go before it"},
+      {{"health", "--watch", "0"}, "want 0.1..3600 seconds"},
+      {{"flow", "list", "192.0.2.1:80", "--watch", "0"}, "want 0.1..3600 seconds"},
+      {{"health", "set", "192.0.2.1:80", "10.0.0.1", "up", "--watch"}, "--watch"},
       {{"help", "vpi"}, "unknown command \"vpi\"; did you mean \"vip\"?"},
       {{"help", "real", "dran"}, "did you mean \"drain\"?"},
       {{"help", "status", "x"}, "unknown command \"x\"; status has none"},
@@ -731,6 +740,23 @@ TEST_F(LbctlTest, CompletionAsksTheServer) {
   EXPECT_EQ(out_, "drain\n");
   EXPECT_EQ(Lbctl({"__complete", "completion", ""}), kDone);
   EXPECT_EQ(out_, "bash\nzsh\nfish\n");
+}
+
+TEST_F(LbctlTest, CompletionSpeaksTlsWhereCommandsDo) {
+  lbd_.vips = Read<v1::ListVipsResponse>("vips: [{address: 192.0.2.1, port: 80}]");
+  const std::vector<const char*> words = {"__complete", "--server", server_.c_str(),
+                                          "vip",        "show",     ""};
+  EXPECT_EQ(Lbctl(words), kDone);
+  EXPECT_EQ(out_, "192.0.2.1:80/tcp\n");
+  // The fake speaks plain text only.
+  std::vector<const char*> with_tls = words;
+  with_tls.insert(with_tls.begin() + 1, {"--tls-ca", "/dev/null"});
+  EXPECT_EQ(Lbctl(with_tls), kDone);
+  EXPECT_EQ(out_, "");
+  ::setenv("LBCTL_TLS_CA", "/dev/null", 1);
+  EXPECT_EQ(Lbctl(words), kDone);
+  EXPECT_EQ(out_, "");
+  ::unsetenv("LBCTL_TLS_CA");
 }
 
 TEST(ExitCodeTest, EveryCodeHasItsMeaning) {

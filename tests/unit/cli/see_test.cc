@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -53,6 +54,43 @@ TEST_F(SeeTest, ExplainTakesAPendingDocument) {
             kDone);
   EXPECT_THAT(lbd_.explain_flow.pending().interfaces(), ElementsAre("eth7"));
   EXPECT_THAT(out_, HasSubstr("not applied"));
+  std::filesystem::remove(file);
+}
+
+TEST_F(SeeTest, ExplainLiveTakesAFlowOfTcpOrUdpAndNothingElse) {
+  EXPECT_EQ(Lbctl({"flow", "explain", "1.2.3.4:5", "6.7.8.9:53/udp", "--live"}), kDone);
+  EXPECT_EQ(lbd_.capture.destination(), "6.7.8.9:53");
+  EXPECT_EQ(lbd_.capture.protocol(), "udp");
+  EXPECT_EQ(Lbctl({"flow", "explain", "1.2.3.4", "6.7.8.9/icmp", "--live"}), kRefused);
+  EXPECT_THAT(err_, HasSubstr("--live: want a flow of tcp or udp, got \"icmp\""));
+  lbd_.capture.Clear();
+  for (const char* made_up : {"--flags=ack", "--length=99", "--pending=x"}) {
+    EXPECT_EQ(Lbctl({"flow", "explain", "1.2.3.4:5", "6.7.8.9:53", "--live", made_up}), kRefused);
+    EXPECT_THAT(err_, HasSubstr(std::string("--live shows packets as they come and not with ") +
+                                std::string(made_up).substr(0, std::string(made_up).find('='))));
+  }
+  EXPECT_EQ(Lbctl({"flow", "explain", "--frame=00", "--live"}), kRefused);
+  EXPECT_THAT(err_, HasSubstr("not with --frame"));
+  EXPECT_EQ(lbd_.capture.destination(), "") << "lbd is not asked";
+}
+
+TEST_F(SeeTest, TheSupportBundleHasHealthAndRevisions) {
+  lbd_.health = Read<v1::GetHealthResponse>("probing: true");
+  lbd_.revisions = Read<v1::ListRevisionsResponse>("revisions: [{generation: 41}]");
+  const std::string file =
+      (std::filesystem::path(testing::TempDir()) / ("bundle" + std::to_string(getpid()))).string();
+  EXPECT_EQ(Lbctl({"support-bundle", file.c_str()}), kDone) << err_;
+  EXPECT_TRUE(lbd_.get_health.history());
+  const auto member = [&](const std::string& name) {
+    const std::string command = "tar -xzOf " + file + " lbd-support/" + name;
+    std::string text;
+    FILE* pipe = ::popen(command.c_str(), "r");
+    for (int c; (c = std::fgetc(pipe)) != EOF;) text += static_cast<char>(c);
+    ::pclose(pipe);
+    return text;
+  };
+  EXPECT_THAT(member("health.yaml"), HasSubstr("probing: true"));
+  EXPECT_THAT(member("revisions.yaml"), HasSubstr("generation: 41"));
   std::filesystem::remove(file);
 }
 
