@@ -304,6 +304,28 @@ class CommandLine {
         ->type_name("");
   }
 
+  // Of every command that changes the configuration; returns --dry-run.
+  CLI::Option* AddChangeOptions(CLI::App& command, ChangeArguments& change) {
+    command.add_option("--comment", change.comment, "Why, for the history")->type_name("TEXT");
+    command
+        .add_option("--etag", change.etag, "Only if the configuration in force is still this one")
+        ->type_name("ETAG");
+    command
+        .add_option("--request-id", change.request_id,
+                    "Make it once, also when the same command is sent again with this id")
+        ->type_name("ID");
+    command
+        .add_option("--max-disruption", change.max_disruption,
+                    "Refuse when more of the slots of any VIP would move")
+        ->check(CLI::Range(0.0, 100.0).description("0..100"))
+        ->type_name("PERCENT");
+    AddNumber(command, "--max-changes", change.max_changes, 0, 1'000'000, "N",
+              "Refuse when there would be more changes");
+    return command.add_flag(
+        "--dry-run", change.dry_run,
+        "Check it and show what would change, and which connections that moves");
+  }
+
   void AddVip() {
     CLI::App& noun = AddNoun(app_, "vip", "Virtual IP addresses");
     VipArguments& vip = vip_;
@@ -311,16 +333,19 @@ class CommandLine {
                                [&vip](const Session& s) { return cli::AddVip(s, vip); });
     AddVipPosition(add, vip.vip);
     AddVipOptions(add, "Its reals");
+    AddChangeOptions(add, vip.change);
     CLI::App& update = AddCommand(noun, "update", "Change a VIP; what is not named stays",
                                   [&vip](const Session& s) { return cli::UpdateVip(s, vip); });
     AddVipPosition(update, vip.vip);
     CLI::App& changes = *update.add_option_group("Changes");
     AddVipOptions(changes, "The reals to have from now on");
     changes.require_option(1, 0);
+    AddChangeOptions(update, vip.change);
     CLI::App& remove = AddCommand(noun, "delete", "Delete a VIP and its reals",
                                   [&vip](const Session& s) { return cli::DeleteVip(s, vip); });
     AddVipPosition(remove, vip.vip);
     remove.add_flag("--if-exists", vip.if_exists, "Succeed when it does not exist");
+    AddChangeOptions(remove, vip.change);
     AddWatch(AddCommand(noun, "list", "List all VIPs", cli::ListVips));
     CLI::App& show = AddCommand(noun, "show", "Show one VIP and its reals",
                                 [&vip](const Session& s) { return cli::ShowVip(s, vip); });
@@ -406,6 +431,7 @@ class CommandLine {
     AddServerId(add);
     AddState(add);
     AddEncap(add);
+    AddChangeOptions(add, real.change);
     CLI::App& update = AddCommand(noun, "update", "Change a real; what is not named stays",
                                   [&real](const Session& s) { return cli::UpdateReal(s, real); });
     AddRealPositions(update);
@@ -415,15 +441,18 @@ class CommandLine {
     AddState(changes);
     AddEncap(changes);
     changes.require_option(1, 0);
+    AddChangeOptions(update, real.change);
     AddDrain(noun);
     CLI::App& activate =
         AddCommand(noun, "activate", "Let a real take traffic again",
                    [&real](const Session& s) { return cli::ActivateReal(s, real); });
     AddRealPositions(activate);
+    AddChangeOptions(activate, real.change);
     CLI::App& remove = AddCommand(noun, "delete", "Delete a real of a VIP",
                                   [&real](const Session& s) { return cli::DeleteReal(s, real); });
     AddRealPositions(remove);
     remove.add_flag("--if-exists", real.if_exists, "Succeed when it does not exist");
+    AddChangeOptions(remove, real.change);
     CLI::App& list = AddCommand(noun, "list", "List the reals of one VIP or of all",
                                 [&real](const Session& s) { return cli::ListReals(s, real); });
     AddVipPosition(list, real.vip)->required(false);
@@ -448,6 +477,7 @@ class CommandLine {
         ->needs(wait)
         ->check(CLI::Range(0.001, double{model::kMaxDrain}).description(""))
         ->type_name("SECONDS");
+    AddChangeOptions(command, drain.change)->excludes(wait);
   }
 
   void AddRealPositions(CLI::App& command) {
@@ -577,7 +607,9 @@ class CommandLine {
         .add_option("-w,--write", capture.file,
                     "Save as pcapng for Wireshark and tcpdump; - is the standard output")
         ->type_name("FILE");
-    command.add_option("--vip", capture.vip, "Only packets for this VIP")
+    command
+        .add_option("--vip", capture.vip,
+                    "Only packets to its addresses, ports and protocol, whichever VIP takes them")
         ->check(Check(ParseVip))
         ->type_name("VIP");
     command.add_option("--real", capture.real, "Only packets that go to this real")
@@ -640,7 +672,7 @@ class CommandLine {
     apply.add_option("FILE", config.file, "The document; - is the standard input")
         ->required()
         ->type_name("");
-    AddChangeOptions(apply);
+    AddChangeOptions(apply, config.change);
     AddNumber(apply, "--confirm-within", config.confirm_within, 1, 86400, "SECONDS",
               "Go back to what was in force unless it is confirmed in time");
     CLI::App& validate =
@@ -673,11 +705,11 @@ class CommandLine {
         AddCommand(noun, "rollback", "Make an earlier revision the configuration again",
                    [&config](const Session& s) { return cli::RollbackConfig(s, config); });
     rollback.add_option("REVISION", config.revision, "Default: the one before")->type_name("");
-    AddChangeOptions(rollback);
+    AddChangeOptions(rollback, config.change);
     CLI::App& reload =
         AddCommand(noun, "reload", "Apply the file that lbd was started with",
                    [&config](const Session& s) { return cli::ReloadConfig(s, config); });
-    AddChangeOptions(reload);
+    AddChangeOptions(reload, config.change);
   }
 
   void AddImport() {
@@ -696,25 +728,9 @@ class CommandLine {
     }
   }
 
-  void AddChangeOptions(CLI::App& command) {
-    command.add_flag("--dry-run", config_.dry_run,
-                     "Check it and show what would change, and which connections that moves");
-    command.add_option("--comment", config_.comment, "Why, for the history")->type_name("TEXT");
-    command
-        .add_option("--etag", config_.etag, "Only if the configuration in force is still this one")
-        ->type_name("ETAG");
-    command
-        .add_option("--max-disruption", config_.max_disruption,
-                    "Refuse when more of the slots of any VIP would move")
-        ->check(CLI::Range(0.0, 100.0).description("0..100"))
-        ->type_name("PERCENT");
-    AddNumber(command, "--max-changes", config_.max_changes, 0, 1'000'000, "N",
-              "Refuse when there would be more changes");
-  }
-
   void AddStats() {
     StatsArguments& stats = stats_;
-    CLI::App& command = AddCommand(app_, "stats", "Show the counters since the program was loaded",
+    CLI::App& command = AddCommand(app_, "stats", "Show the counters since lbd was started",
                                    [&stats](const Session& s) {
                                      return stats.drops ? ShowDrops(s, stats) : ShowStats(s, stats);
                                    });
@@ -804,9 +820,10 @@ class CommandLine {
     for (const CLI::App* verb : CommandsOf(command)) verbs.push_back(verb->get_name());
     const std::vector<std::string> rest = app_.remaining(/*recurse=*/true);
     const auto word = std::ranges::find_if(rest, [](const auto& w) { return !w.starts_with('-'); });
-    if (!verbs.empty() && word != rest.end()) return Unknown(command, *word);
     const auto option =
         std::ranges::find_if(rest, [](const auto& w) { return w.starts_with("--"); });
+    if (option < word) return UnknownOption(*option);
+    if (!verbs.empty() && word != rest.end()) return Unknown(command, *word);
     if (option != rest.end()) return UnknownOption(*option);
     return rest.empty() && command.get_require_subcommand_min() > 0 &&
                    error.get_name() == "RequiredError"

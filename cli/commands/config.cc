@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/commands/change_result.h"
+#include "cli/commands/change.h"
 #include "cli/import.h"
 #include "cli/input.h"
 #include "lbd/config/document.h"
@@ -19,7 +19,7 @@ Status ApplyConfig(const Session& session, const ConfigArguments& arguments) {
   LB_ASSIGN_OR_RETURN(const std::string text, ReadInput(arguments.file, session.io));
   const std::string name = arguments.file == "-" ? "<stdin>" : arguments.file;
   v1::ApplyConfigRequest request;
-  LB_RETURN_IF_ERROR(WriteOptions(arguments, *request.mutable_options()));
+  WriteOptions(arguments.change, *request.mutable_options());
   if (arguments.confirm_within) request.set_confirm_within_seconds(*arguments.confirm_within);
   const auto document = config::ParseDocument(text, name, *request.mutable_config());
   if (!document.ok()) {
@@ -35,7 +35,7 @@ Status ApplyConfig(const Session& session, const ConfigArguments& arguments) {
     return Status(response.status().code(), document.Annotate(Message(response.status())));
   }
   if (session.PrintForScript(*response)) return OkStatus();
-  PrintResult(session, response->result(), response->generation(), arguments.dry_run);
+  PrintResult(session, response->result(), response->generation(), arguments.change.dry_run);
   return OkStatus();
 }
 

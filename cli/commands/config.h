@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/commands/change.h"
 #include "cli/session.h"
 #include "lbd/base/status.h"
 
@@ -13,11 +14,8 @@ namespace lb::cli {
 
 struct ConfigArguments {
   std::string file;  // "-" is the standard input
-  bool dry_run = false;
-  std::string comment;
-  std::string etag;
-  std::optional<double> max_disruption;  // percent
-  std::optional<uint32_t> max_changes;
+  ChangeArguments change;
+  std::string etag;  // to be confirmed
   std::optional<uint32_t> confirm_within;
   std::optional<uint64_t> revision;
   std::optional<uint32_t> limit;

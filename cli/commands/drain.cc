@@ -138,11 +138,14 @@ Status DrainReal(const Session& session, const DrainArguments& arguments, const 
   request.mutable_real()->set_state(v1::REAL_STATE_DRAINING);
   if (arguments.deadline) request.mutable_real()->set_drain_seconds(*arguments.deadline);
   request.mutable_update_mask()->add_paths("state");
+  WriteOptions(arguments.change, *request.mutable_options());
   LB_ASSIGN_OR_RETURN(const v1::UpdateRealResponse response, session.client.Call(request));
-  if (!arguments.wait && session.PrintForScript(response)) return OkStatus();
   const std::string name = RealName(request.vip(), request.real().address());
+  if (!arguments.wait) {
+    ReportChange(session, arguments.change, response, "draining " + name);
+    return OkStatus();
+  }
   if (session.format == Format::kTable) session.io.out << "draining " << name << std::endl;
-  if (!arguments.wait) return OkStatus();
 
   Drain drain(session, request.vip(), request.real().address(), pace);
   std::optional<milliseconds> timeout;

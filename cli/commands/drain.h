@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "cli/commands/change.h"
 #include "cli/session.h"
 #include "lbd/base/status.h"
 
@@ -15,6 +16,7 @@ struct DrainArguments {
   std::string vip;
   std::string address;
   std::optional<uint32_t> deadline;  // seconds
+  ChangeArguments change;
   bool wait = false;
   std::optional<double> wait_timeout;  // seconds
 };

@@ -49,6 +49,7 @@ Cell HealthCell(const v1::RealHealth& real) {
 
 Status AddReal(const Session& session, const RealArguments& arguments) {
   v1::AddRealRequest request;
+  WriteOptions(arguments.change, *request.mutable_options());
   LB_ASSIGN_OR_RETURN(*request.mutable_vip(), ParseVip(arguments.vip));
   LB_ASSIGN_OR_RETURN(*request.mutable_real(), ParseReal(arguments.address));
   if (arguments.weight) request.mutable_real()->set_weight(*arguments.weight);
@@ -62,13 +63,14 @@ Status AddReal(const Session& session, const RealArguments& arguments) {
     request.mutable_real()->set_encap(encap);
   }
   LB_ASSIGN_OR_RETURN(const v1::AddRealResponse response, session.client.Call(request));
-  if (session.PrintForScript(response)) return OkStatus();
-  session.io.out << "added " << RealName(request.vip(), request.real().address()) << '\n';
+  ReportChange(session, arguments.change, response,
+               "added " + RealName(request.vip(), request.real().address()));
   return OkStatus();
 }
 
 Status UpdateReal(const Session& session, const RealArguments& arguments) {
   v1::UpdateRealRequest request;
+  WriteOptions(arguments.change, *request.mutable_options());
   LB_ASSIGN_OR_RETURN(*request.mutable_vip(), ParseVip(arguments.vip));
   LB_ASSIGN_OR_RETURN(*request.mutable_real(), ParseReal(arguments.address));
   if (arguments.weight) {
@@ -90,25 +92,27 @@ Status UpdateReal(const Session& session, const RealArguments& arguments) {
     request.mutable_update_mask()->add_paths("encap");
   }
   LB_ASSIGN_OR_RETURN(const v1::UpdateRealResponse response, session.client.Call(request));
-  if (session.PrintForScript(response)) return OkStatus();
-  session.io.out << "updated " << RealName(request.vip(), request.real().address()) << '\n';
+  ReportChange(session, arguments.change, response,
+               "updated " + RealName(request.vip(), request.real().address()));
   return OkStatus();
 }
 
 Status ActivateReal(const Session& session, const RealArguments& arguments) {
   v1::UpdateRealRequest request;
+  WriteOptions(arguments.change, *request.mutable_options());
   LB_ASSIGN_OR_RETURN(*request.mutable_vip(), ParseVip(arguments.vip));
   LB_ASSIGN_OR_RETURN(*request.mutable_real(), ParseReal(arguments.address));
   request.mutable_real()->set_state(v1::REAL_STATE_ACTIVE);
   request.mutable_update_mask()->add_paths("state");
   LB_ASSIGN_OR_RETURN(const v1::UpdateRealResponse response, session.client.Call(request));
-  if (session.PrintForScript(response)) return OkStatus();
-  session.io.out << "activated " << RealName(request.vip(), request.real().address()) << '\n';
+  ReportChange(session, arguments.change, response,
+               "activated " + RealName(request.vip(), request.real().address()));
   return OkStatus();
 }
 
 Status DeleteReal(const Session& session, const RealArguments& arguments) {
   v1::DeleteRealRequest request;
+  WriteOptions(arguments.change, *request.mutable_options());
   LB_ASSIGN_OR_RETURN(*request.mutable_vip(), ParseVip(arguments.vip));
   request.set_address(arguments.address);
   const auto response = session.client.Call(request);
@@ -118,8 +122,8 @@ Status DeleteReal(const Session& session, const RealArguments& arguments) {
     return OkStatus();
   }
   LB_RETURN_IF_ERROR(response.status());
-  if (session.PrintForScript(*response)) return OkStatus();
-  session.io.out << "deleted " << RealName(request.vip(), request.address()) << '\n';
+  ReportChange(session, arguments.change, *response,
+               "deleted " + RealName(request.vip(), request.address()));
   return OkStatus();
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/commands/change.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "lbd/base/status.h"
@@ -22,6 +23,7 @@ struct RealArguments {
   std::optional<std::string> state;
   std::optional<std::string> encap;
   bool if_exists = false;
+  ChangeArguments change;
 };
 
 Status AddReal(const Session& session, const RealArguments& arguments);

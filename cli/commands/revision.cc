@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "cli/commands/change_result.h"
+#include "cli/commands/change.h"
 #include "cli/commands/config.h"
 #include "cli/objects.h"
 #include "cli/output.h"
@@ -21,7 +21,7 @@ bool IsRevision(const std::string& word) {
 Status DiffFile(const Session& session, const std::string& file) {
   ConfigArguments arguments;
   arguments.file = file;
-  arguments.dry_run = true;
+  arguments.change.dry_run = true;
   return ApplyConfig(session, arguments);
 }
 
@@ -78,16 +78,16 @@ Status ShowHistory(const Session& session, const ConfigArguments& arguments) {
 Status RollbackConfig(const Session& session, const ConfigArguments& arguments) {
   v1::RollbackConfigRequest request;
   if (arguments.revision) request.set_revision(*arguments.revision);
-  LB_RETURN_IF_ERROR(WriteOptions(arguments, *request.mutable_options()));
+  WriteOptions(arguments.change, *request.mutable_options());
   LB_ASSIGN_OR_RETURN(const v1::RollbackConfigResponse response, session.client.Call(request));
   if (session.PrintForScript(response)) return OkStatus();
-  PrintResult(session, response.result(), response.generation(), arguments.dry_run);
+  PrintResult(session, response.result(), response.generation(), arguments.change.dry_run);
   return OkStatus();
 }
 
 Status ReloadConfig(const Session& session, const ConfigArguments& arguments) {
   v1::ReloadConfigRequest request;
-  LB_RETURN_IF_ERROR(WriteOptions(arguments, *request.mutable_options()));
+  WriteOptions(arguments.change, *request.mutable_options());
   const auto response = session.client.Call(request);
   if (absl::IsInvalidArgument(response.status())) {
     session.io.err << Message(response.status()) << '\n';
@@ -95,7 +95,7 @@ Status ReloadConfig(const Session& session, const ConfigArguments& arguments) {
   }
   LB_RETURN_IF_ERROR(response.status());
   if (session.PrintForScript(*response)) return OkStatus();
-  PrintResult(session, response->result(), response->generation(), arguments.dry_run);
+  PrintResult(session, response->result(), response->generation(), arguments.change.dry_run);
   return OkStatus();
 }
 

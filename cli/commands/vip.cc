@@ -196,15 +196,16 @@ std::string FlowsText(const v1::TrackingStats& tracking) {
 
 Status AddVip(const Session& session, const VipArguments& arguments) {
   v1::AddVipRequest request;
+  WriteOptions(arguments.change, *request.mutable_options());
   LB_ASSIGN_OR_RETURN(*request.mutable_vip(), Build(arguments));
   LB_ASSIGN_OR_RETURN(const v1::AddVipResponse response, session.client.Call(request));
-  if (session.PrintForScript(response)) return OkStatus();
-  session.io.out << "added " << ToText(KeyOf(request.vip())) << '\n';
+  ReportChange(session, arguments.change, response, "added " + ToText(KeyOf(request.vip())));
   return OkStatus();
 }
 
 Status UpdateVip(const Session& session, const VipArguments& arguments) {
   v1::UpdateVipRequest request;
+  WriteOptions(arguments.change, *request.mutable_options());
   LB_ASSIGN_OR_RETURN(*request.mutable_vip(), Build(arguments));
   if (NamesFlows(arguments) || NamesSources(arguments)) {
     // lbd takes each as a whole.
@@ -226,13 +227,13 @@ Status UpdateVip(const Session& session, const VipArguments& arguments) {
   if (arguments.slow_start) mask.add_paths("slow_start_seconds");
   if (!arguments.reals.empty()) mask.add_paths("reals");
   LB_ASSIGN_OR_RETURN(const v1::UpdateVipResponse response, session.client.Call(request));
-  if (session.PrintForScript(response)) return OkStatus();
-  session.io.out << "updated " << ToText(KeyOf(request.vip())) << '\n';
+  ReportChange(session, arguments.change, response, "updated " + ToText(KeyOf(request.vip())));
   return OkStatus();
 }
 
 Status DeleteVip(const Session& session, const VipArguments& arguments) {
   v1::DeleteVipRequest request;
+  WriteOptions(arguments.change, *request.mutable_options());
   LB_ASSIGN_OR_RETURN(*request.mutable_vip(), ParseVip(arguments.vip));
   auto response = session.client.Call(request);
   if (arguments.if_exists && absl::IsNotFound(response.status())) {
@@ -241,8 +242,7 @@ Status DeleteVip(const Session& session, const VipArguments& arguments) {
     return OkStatus();
   }
   LB_RETURN_IF_ERROR(response.status());
-  if (session.PrintForScript(*response)) return OkStatus();
-  session.io.out << "deleted " << ToText(request.vip()) << '\n';
+  ReportChange(session, arguments.change, *response, "deleted " + ToText(request.vip()));
   return OkStatus();
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/commands/change.h"
 #include "cli/session.h"
 #include "lbd/base/status.h"
 
@@ -30,6 +31,7 @@ struct VipArguments {
   std::optional<uint32_t> slow_start;  // seconds
   std::vector<std::string> reals;
   bool if_exists = false;
+  ChangeArguments change;
 };
 
 Status AddVip(const Session& session, const VipArguments& arguments);

@@ -51,6 +51,7 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
 
   // What they get.
   v1::ApplyConfigResponse applied;
+  v1::ChangeResult changed;  // of VIPs and reals
   v1::GetConfigResponse config;
   v1::ListRevisionsResponse revisions;
   v1::DiffConfigResponse diff;
@@ -86,6 +87,7 @@ class FakeLoadBalancer final : public v1::LoadBalancer::Service {
     kept = *request;
     Response done;
     done.set_generation(7);
+    if constexpr (requires { done.mutable_result(); }) *done.mutable_result() = changed;
     return Answer(done, response);
   }
 

@@ -131,6 +131,34 @@ TEST_F(LbctlTest, RealActivateChangesTheStateOnly) {
   EXPECT_EQ(Json()["generation"], 7);
 }
 
+TEST_F(LbctlTest, EveryChangeOfAVipOrARealTakesTheOptionsOfChanges) {
+  const auto options_of = [&](std::vector<const char*> words, const auto& request) {
+    words.insert(words.end(), {"--dry-run", "--comment", "why", "--etag", "e1", "--request-id",
+                               "r1", "--max-disruption", "5", "--max-changes", "0"});
+    EXPECT_EQ(Lbctl(words), kDone) << err_;
+    return request.options().SerializeAsString();
+  };
+  lbd_.changed = Read<v1::ChangeResult>("changes: [~ something]");
+  const std::string wanted = Read<v1::ChangeOptions>(
+                                 "{validate_only: true, comment: why, etag: e1, request_id: r1,"
+                                 " max_disruption: 0.05, max_changes: 0}")
+                                 .SerializeAsString();
+  EXPECT_EQ(options_of({"vip", "add", "192.0.2.1:80"}, lbd_.add_vip), wanted);
+  EXPECT_EQ(out_, "~ something\nvalid; would make 1 change\n");
+  EXPECT_EQ(options_of({"vip", "update", "192.0.2.1:80", "--name", "x"}, lbd_.update_vip), wanted);
+  EXPECT_EQ(options_of({"vip", "delete", "192.0.2.1:80"}, lbd_.delete_vip), wanted);
+  EXPECT_EQ(options_of({"real", "add", "192.0.2.1:80", "10.0.0.1"}, lbd_.add_real), wanted);
+  for (std::vector<const char*> verb :
+       {std::vector<const char*>{"update", "--weight=1"}, {"activate"}, {"drain"}}) {
+    lbd_.update_real.Clear();
+    verb.insert(verb.begin(), "real");
+    verb.insert(verb.begin() + 2, {"192.0.2.1:80", "10.0.0.1"});
+    EXPECT_EQ(options_of(verb, lbd_.update_real), wanted) << verb[1];
+    EXPECT_EQ(out_, "~ something\nvalid; would make 1 change\n") << verb[1];
+  }
+  EXPECT_EQ(options_of({"real", "delete", "192.0.2.1:80", "10.0.0.1"}, lbd_.delete_real), wanted);
+}
+
 TEST_F(LbctlTest, FlowListSaysHowManyMoreThereAre) {
   lbd_.flows = Read<v1::ListFlowsResponse>(R"(
 flows:
@@ -685,12 +713,14 @@ TEST_F(LbctlTest, WrongCommandLinesAreExplained) {
       {{"vip", "list", "--wathc"}, "unknown option --wathc; did you mean --watch?"},
       {{"vip", "add", "192.0.2.1:80", "--rnig=maglev"}, "--rnig; did you mean --ring?"},
       {{"real", "update", "192.0.2.1:80", "10.0.0.1", "--wieght", "5"}, "did you mean --weight?"},
+      {{"--sevrer", "x", "vip"}, "unknown option --sevrer; did you mean --server?"},
       {{"vip", "list", "--xyzzy"}, "unknown option --xyzzy\n"},
       {{"stats", "--watch", "192.0.2.1:80"},
        "want 0.1..3600 seconds or nothing, got \"192.0.2.1:80\"; other words go before it"},
       {{"health", "--watch", "0"}, "want 0.1..3600 seconds"},
       {{"flow", "list", "192.0.2.1:80", "--watch", "0"}, "want 0.1..3600 seconds"},
       {{"health", "set", "192.0.2.1:80", "10.0.0.1", "up", "--watch"}, "--watch"},
+      {{"real", "drain", "192.0.2.1:80", "10.0.0.1", "--wait", "--dry-run"}, "excludes --"},
       {{"help", "vpi"}, "unknown command \"vpi\"; did you mean \"vip\"?"},
       {{"help", "real", "dran"}, "did you mean \"drain\"?"},
       {{"help", "status", "x"}, "unknown command \"x\"; status has none"},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/commands/change_result.h"
+#include "cli/commands/change.h"
 
 #include <fmt/format.h>
 
@@ -8,13 +8,13 @@
 
 namespace lb::cli {
 
-Status WriteOptions(const ConfigArguments& arguments, v1::ChangeOptions& options) {
+void WriteOptions(const ChangeArguments& arguments, v1::ChangeOptions& options) {
   options.set_validate_only(arguments.dry_run);
   options.set_comment(arguments.comment);
   options.set_etag(arguments.etag);
+  options.set_request_id(arguments.request_id);
   if (arguments.max_disruption) options.set_max_disruption(*arguments.max_disruption / 100);
   if (arguments.max_changes) options.set_max_changes(*arguments.max_changes);
-  return OkStatus();
 }
 
 void PrintResult(const Session& session, const v1::ChangeResult& result, uint64_t generation,
