@@ -12,7 +12,7 @@
 namespace lb::dataplane {
 namespace {
 
-constexpr uint64_t kTicksPerSecond = 1'000'000'000ull >> LB_SAMPLE_TICK_SHIFT;
+constexpr uint64_t kSecond = 1'000'000'000;  // ns
 
 void Copy(const IpAddress& address, __u32 (&out)[4]) {
   std::memcpy(out, address.mapped().data(), sizeof(out));
@@ -34,7 +34,8 @@ lb_filter Encode(const CaptureFilter& filter, uint32_t cpus) {
   for (const uint32_t verdict : filter.verdicts) out.verdicts |= 1ull << (verdict & 63);
   if (filter.verdicts.empty()) out.verdicts = ~0ull;
   out.every = filter.every;
-  out.per_tick = std::max<uint64_t>(1, filter.rate / (kTicksPerSecond * cpus));
+  out.per_tick =
+      std::max<uint64_t>(1, (uint64_t{filter.rate} << LB_SAMPLE_TICK_SHIFT) / (kSecond * cpus));
   out.snap = filter.snap;
   out.last_port = UINT16_MAX;
   if (filter.vip) {

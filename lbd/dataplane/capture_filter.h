@@ -27,7 +27,7 @@ struct CaptureFilter {
   std::optional<uint16_t> port;    // of either end
   std::vector<uint32_t> verdicts;  // any of these
   uint32_t every = 1;              // one of so many packets, before all else
-  uint32_t rate = 1000;            // at most so many a second, over all CPUs
+  uint32_t rate = 1000;            // at most so many a second over all CPUs; of each, 7 at least
   uint32_t snap = 2048;            // at most so many bytes of each frame
 };
 
