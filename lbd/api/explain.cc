@@ -23,6 +23,7 @@ using dataplane::SlotState;
 
 constexpr uint8_t kIcmp = 1, kTcp = 6, kUdp = 17, kIcmp6 = 58;
 constexpr uint32_t kMaxRate = 100'000, kMinSnap = 64, kMaxSnap = 2048;
+constexpr size_t kEthernetHeader = 14, kVlanTag = 4;
 constexpr size_t kMinFrame = 15, kMaxFrame = 3000;
 constexpr std::string_view kTcpFlags[] = {"fin", "syn", "rst", "psh", "ack", "urg"};
 
@@ -123,6 +124,16 @@ bool IsVlanTag(uint8_t high, uint8_t low) {
   return (high == 0x81 && low == 0x00) || (high == 0x88 && low == 0xa8);
 }
 
+// Numbers of the VLANs that a frame is tagged with, the outer one first.
+std::vector<uint16_t> VlansOf(std::span<const uint8_t> frame) {
+  std::vector<uint16_t> vlans;
+  for (size_t at = kEthernetHeader - 2;
+       at + kVlanTag <= frame.size() && IsVlanTag(frame[at], frame[at + 1]); at += kVlanTag) {
+    vlans.push_back(static_cast<uint16_t>((frame[at + 2] & 0x0f) << 8 | frame[at + 3]));
+  }
+  return vlans;
+}
+
 bool IsRefusal(std::string_view verdict) {
   return verdict == "source_denied" || verdict == "vip_rate_limited" ||
          verdict == "source_rate_limited";
@@ -174,7 +185,9 @@ class Steps {
   }
 
   void Packet() {
-    const bool ports = HasPorts(decision_);
+    // A later fragment has those of the first one, or none.
+    const bool ports =
+        HasPorts(decision_) && (!explanation_.fragment || explanation_.fragment->known);
     if (decision_.destination.is_unspecified()) {
       return Add("packet", fmt::format("a frame of {} bytes that is not IPv4 or IPv6, or too short",
                                        decision_.frame_length));
@@ -183,8 +196,10 @@ class Steps {
         fmt::format("{} -> {} {}", EndpointText(decision_.source, decision_.source_port, ports),
                     EndpointText(decision_.destination, decision_.destination_port, ports),
                     ProtocolName(decision_.protocol));
-    if (decision_.protocol == kTcp) text += fmt::format(" [{}]", FlagsText(decision_.tcp_flags));
-    Add("packet", text + fmt::format(", IP length {}", decision_.ip_length));
+    if (decision_.tcp_flags != 0) text += fmt::format(" [{}]", FlagsText(decision_.tcp_flags));
+    text += fmt::format(", IP length {}", decision_.ip_length);
+    for (const uint16_t vlan : VlansOf(decision_.frame)) text += fmt::format(", VLAN {}", vlan);
+    Add("packet", text);
   }
 
   void Fragment(const Explanation::Fragment& fragment) {
@@ -246,8 +261,10 @@ class Steps {
     if (others.empty()) {
       return Add("vip", fmt::format("no VIP has the address {}", decision_.destination.ToString()));
     }
-    Add("vip", fmt::format("not looked up or not found; {} has {}",
-                           decision_.destination.ToString(), others));
+    const bool searched = decision_.verdict == "not_vip";
+    Add("vip",
+        fmt::format("{}; {} has {}", searched ? "none has this port and protocol" : "not looked up",
+                    decision_.destination.ToString(), others));
   }
 
   void Sources() {
@@ -265,17 +282,27 @@ class Steps {
     }
   }
 
+  static std::string SlotText(const dataplane::SlotView& slot) {
+    const std::string owner = AddressText(slot.owner);
+    switch (slot.state) {
+      case SlotState::kStable:
+        return "stable: " + owner;
+      case SlotState::kChanging:
+        return fmt::format("changing: unknown flows to {}, new connections to {}", owner,
+                           AddressText(slot.next));
+      case SlotState::kSettling:
+        return fmt::format("settling: {}, but known flows stay where they are", owner);
+      case SlotState::kAlways:
+        return fmt::format("stable: {}, and every flow is recorded", owner);
+    }
+    return "";
+  }
+
   void Slot(const dataplane::SlotView& slot) {
     Add("hash", fmt::format("{:016x} -> slot {} of {}", slot.hash, slot.number, slot.slots));
-    std::string text{ToString(slot.state)};
-    if (slot.state == SlotState::kChanging) {
-      text += fmt::format(": unknown flows to {}, new connections to {}", AddressText(slot.owner),
-                          AddressText(slot.next));
-    } else {
-      text += fmt::format(": {}", AddressText(slot.owner));
-    }
-    Add("slot", text);
+    Add("slot", SlotText(slot));
     if (slot.state == SlotState::kStable) return;
+    std::string text;
     if (!explanation_.known) {
       text = "not in the flow table";
     } else {
@@ -294,7 +321,8 @@ class Steps {
     if (decision_.server_id == "id_unknown") {
       Add("id", "the packet names a server id that no real has; its hash decides");
     }
-    if (decision_.server_id == "id_absent") Add("id", "the packet has none; its hash decides");
+    if (decision_.server_id == "id_absent")
+      Add("id", "the packet names no server id; its hash decides");
   }
 
   void Real() {
@@ -353,14 +381,19 @@ class Steps {
   void NextHop() {
     const auto hop =
         std::ranges::find(report_.next_hops, *decision_.real, &dataplane::NextHopResult::real);
+    const bool known = hop != report_.next_hops.end();
     if (!explanation_.departure || !explanation_.departure->resolved) {
-      return Add("next hop", hop != report_.next_hops.end() && !hop->problem.empty()
-                                 ? hop->problem
-                                 : "not resolved");
+      std::string problem = known && !hop->problem.empty() ? hop->problem : "not resolved";
+      if (known && hop->hop.via && *hop->hop.via != *decision_.real && explanation_.departure &&
+          explanation_.departure->encap == model::Encap::kL2) {
+        problem = fmt::format("gateway {}, but encap l2 only reaches a real on the same segment",
+                              hop->hop.via->ToString());
+      }
+      return Add("next hop", problem);
     }
     const dataplane::Departure& departure = *explanation_.departure;
     std::string via = departure.destination.ToString();
-    if (hop != report_.next_hops.end() && hop->hop.via) via = hop->hop.via->ToString() + " " + via;
+    if (known && hop->hop.via) via = hop->hop.via->ToString() + " " + via;
     Add("next hop", fmt::format("{} on {}", via, InterfaceName(departure.ifindex)));
   }
 
@@ -370,8 +403,9 @@ class Steps {
     const dataplane::Departure& departure = *explanation_.departure;
     const uint32_t length =
         decision_.ip_length + model::EncapOverhead(departure.encap, decision_.real->is_v4());
-    Add("mtu", fmt::format("{} bytes once encapsulated, {} fit{}", length, departure.mtu,
-                           length > departure.mtu ? ": too long" : ""));
+    Add("mtu", fmt::format("{} bytes{}, {} fit{}", length,
+                           departure.encap == model::Encap::kL2 ? "" : " once encapsulated",
+                           departure.mtu, length > departure.mtu ? ": too long" : ""));
   }
 
   void Encap() {
@@ -381,9 +415,7 @@ class Steps {
       return Add("encap", "l2: a new Ethernet header, and one hop less to live");
     }
     const Frame& out = explanation_.out;
-    size_t at = 12;
-    while (at + 4 <= out.size() && IsVlanTag(out[at], out[at + 1])) at += 4;
-    at += 2;
+    const size_t at = kEthernetHeader + kVlanTag * VlansOf(out).size();
     if (out.size() < at + 40) return;
     const auto bytes = std::span<const uint8_t>(out).subspan(at);
     const bool v4 = bytes[0] >> 4 == 4;
