@@ -26,6 +26,7 @@
 #include "lbd/control/controller.h"
 #include "lbd/control/metrics.h"
 #include "lbd/dataplane/bpf_dataplane.h"
+#include "lbd/dataplane/doctor.h"
 #include "lbd/dataplane/program.h"
 #include "lbd/health/probe_checker.h"
 #include "lbd/metrics/exporter.h"
@@ -86,6 +87,17 @@ StatusOr<api::ServerOptions> OpenApi(const Options& options) {
                   .operator_group = GroupOf(options.operator_group),
                   .admin_certificates = options.tls_admins,
                   .operator_certificates = options.tls_operators};
+  std::vector<std::string> certificates;
+  if (!options.listen_tcp.empty() && !options.insecure) {
+    certificates = {options.tls_cert, options.tls_client_ca};
+  }
+  server.checks = [certificates, state = options.state_path] {
+    auto findings = api::ExamineCertificates(certificates, std::chrono::system_clock::now());
+    if (!state.empty()) {
+      findings.push_back(dataplane::ExamineDisk(state, dataplane::FreeBytes(state)));
+    }
+    return findings;
+  };
   if (options.listen_tcp.empty()) return server;
   LB_ASSIGN_OR_RETURN(api::Listener remote,
                       api::BindTcp(options.listen_tcp, options.insecure ? api::Transport::kLoopback
@@ -95,9 +107,6 @@ StatusOr<api::ServerOptions> OpenApi(const Options& options) {
     LOG(WARNING) << "--insecure: every process on this host is an admin on " << options.listen_tcp;
   } else {
     server.tls = api::TlsOptions{options.tls_cert, options.tls_key, options.tls_client_ca};
-    server.checks = [files = std::vector{options.tls_cert, options.tls_client_ca}] {
-      return api::ExamineCertificates(files, std::chrono::system_clock::now());
-    };
   }
   return server;
 }

@@ -199,13 +199,14 @@ std::vector<Finding> ExamineHost(const HostFacts& host) {
   } else {
     out.Ok("clock", "synchronised");
   }
-  if (host.disk_free_bytes < kLittleDisk) {
-    out.Warn("disk", fmt::format("{} MiB are left for logs and state", host.disk_free_bytes >> 20),
-             "df -h; make room");
-  } else {
-    out.Ok("disk", "there is room");
-  }
   return out.Take();
+}
+
+Finding ExamineDisk(const std::string& directory, uint64_t free_bytes) {
+  if (free_bytes >= kLittleDisk) return {"disk", Level::kOk, "there is room in " + directory, ""};
+  return {"disk", Level::kWarn,
+          fmt::format("{} MiB are left for revisions in {}", free_bytes >> 20, directory),
+          fmt::format("df -h {}; make room", directory)};
 }
 
 std::vector<Finding> ExamineInterface(const InterfaceFacts& interface, const HostFacts& host,

@@ -24,17 +24,22 @@ struct HostFacts {
   std::string pin_path;
   uint32_t cpus = 1;
   bool clock_synchronised = true;
-  uint64_t disk_free_bytes = UINT64_MAX;  // where files are written
   uint64_t memlock_bytes = UINT64_MAX;
 };
 HostFacts ReadHostFacts(const std::string& pin_path);
 std::vector<Finding> ExamineHost(const HostFacts& host);
 
+// Bytes that an unprivileged process may still write to the file system of `directory`; UINT64_MAX
+// where that is not known.
+uint64_t FreeBytes(const std::string& directory);
+// Of the state directory.
+Finding ExamineDisk(const std::string& directory, uint64_t free_bytes);
+
 struct InterfaceFacts {
   InterfaceInfo info;
   Nic nic;
   uint32_t own_program = 0;  // the id of ours; 0: not attached
-  uint32_t irq_cpus = 0;     // CPUs that its interrupts went to; 0: not known
+  uint32_t irq_cpus = 0;     // CPUs that take its interrupts; 0: not known
   int rp_filter = 0;         // in force; 1: strict
   int numa_node = -1;
   int numa_nodes = 1;  // of the host

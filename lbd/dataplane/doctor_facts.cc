@@ -10,13 +10,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <fstream>
-#include <set>
-#include <sstream>
 
 #include "lbd/dataplane/doctor.h"
+#include "lbd/dataplane/interrupts.h"
 
 namespace lb::dataplane {
 namespace {
@@ -37,24 +35,6 @@ bool IsCapable() {
     return has(CAP_SYS_ADMIN) || (has(CAP_NET_ADMIN) && has(CAP_BPF) && has(CAP_PERFMON));
   }
   return true;
-}
-
-// The CPUs that interrupts of the interface went to, by /proc/interrupts.
-uint32_t CountIrqCpus(const std::string& interface) {
-  std::ifstream file("/proc/interrupts");
-  std::set<size_t> cpus;
-  std::string line;
-  std::getline(file, line);
-  while (std::getline(file, line)) {
-    const size_t at = line.find(interface);
-    if (at == std::string::npos || std::isalnum(line[at - 1]) != 0) continue;
-    std::istringstream words(line.substr(line.find(':') + 1));
-    uint64_t count = 0;
-    for (size_t cpu = 0; words >> count; ++cpu) {
-      if (count > 0) cpus.insert(cpu);
-    }
-  }
-  return cpus.size();
 }
 
 // The value in force is the larger of "all" and the interface's own.
@@ -84,8 +64,6 @@ HostFacts ReadHostFacts(const std::string& pin_path) {
   host.cpus = static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN));
   timex time{};
   host.clock_synchronised = adjtimex(&time) >= 0 && (time.status & STA_UNSYNC) == 0;
-  struct statvfs disk {};
-  if (statvfs("/var", &disk) == 0) host.disk_free_bytes = uint64_t{disk.f_bavail} * disk.f_frsize;
   rlimit limit{};
   if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
     host.memlock_bytes = limit.rlim_cur;
@@ -93,11 +71,17 @@ HostFacts ReadHostFacts(const std::string& pin_path) {
   return host;
 }
 
+uint64_t FreeBytes(const std::string& directory) {
+  struct statvfs disk {};
+  if (statvfs(directory.c_str(), &disk) != 0) return UINT64_MAX;
+  return uint64_t{disk.f_bavail} * disk.f_frsize;
+}
+
 InterfaceFacts ReadInterfaceFacts(const InterfaceInfo& info, uint32_t own_program) {
   return {.info = info,
           .nic = ReadNic(info.name),
           .own_program = own_program,
-          .irq_cpus = CountIrqCpus(info.name),
+          .irq_cpus = CountInterruptCpus(info.name),
           .rp_filter = ReadRpFilter(info.name),
           .numa_node = ReadFrom("/sys/class/net/" + info.name + "/device/numa_node", -1),
           .numa_nodes = CountNumaNodes()};

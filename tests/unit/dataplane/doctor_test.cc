@@ -64,7 +64,6 @@ TEST(DoctorTest, EachFaultOfAHostIsFoundByItsName) {
       {"privileges", Level::kFail, [](HostFacts& host) { host.capable = false; }},
       {"bpffs", Level::kFail, [](HostFacts& host) { host.bpffs = false; }},
       {"clock", Level::kWarn, [](HostFacts& host) { host.clock_synchronised = false; }},
-      {"disk", Level::kWarn, [](HostFacts& host) { host.disk_free_bytes = 1 << 20; }},
   };
   for (const HostCase& test : cases) {
     HostFacts host = GoodHost();
@@ -78,6 +77,17 @@ TEST(DoctorTest, EachFaultOfAHostIsFoundByItsName) {
   old.kernel = "5.10.0";
   old.memlock_bytes = 64 << 10;
   EXPECT_EQ(Bad(ExamineHost(old)).size(), 2u);
+}
+
+TEST(DoctorTest, ADiskThatIsFullIsFoundWhereTheStateIs) {
+  EXPECT_EQ(ExamineDisk("/srv/lbd", 64 << 20).level, Level::kOk);
+  EXPECT_EQ(ExamineDisk("/srv/lbd", UINT64_MAX).level, Level::kOk);
+  const Finding full = ExamineDisk("/srv/lbd", (3 << 20) + 1);
+  EXPECT_EQ(full.level, Level::kWarn);
+  EXPECT_EQ(full.message, "3 MiB are left for revisions in /srv/lbd");
+  EXPECT_EQ(full.fix, "df -h /srv/lbd; make room");
+  EXPECT_EQ(FreeBytes("/no/such/directory"), UINT64_MAX);
+  EXPECT_EQ(FreeBytes("/proc"), 0u);
 }
 
 struct InterfaceCase {

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lbd/dataplane/interrupts.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace lb::dataplane {
+namespace {
+
+// Stands in for /proc and /sys of a host of four CPUs.
+class InterruptsTest : public ::testing::Test {
+ protected:
+  InterruptsTest() : root_(fmt::format("{}interrupts_test_{}", ::testing::TempDir(), getpid())) {
+    std::filesystem::create_directories(root_ + "/proc");
+    std::filesystem::create_directories(root_ + "/sys/class/net");
+  }
+  ~InterruptsTest() override { std::filesystem::remove_all(root_); }
+
+  void Lines(const std::string& lines) {
+    std::ofstream(root_ + "/proc/interrupts")
+        << "            CPU0       CPU1       CPU2       CPU3\n"
+        << lines << "NMI:      5000       5000       5000       5000   Non-maskable interrupts\n";
+  }
+  // A device, below the PCI function that has these interrupts.
+  void Device(const std::string& interface, const std::string& below, std::vector<int> numbers) {
+    const std::string function = root_ + "/sys/devices/" + interface;
+    std::filesystem::create_directories(function + "/msi_irqs");
+    std::filesystem::create_directories(function + below);
+    std::filesystem::create_directories(root_ + "/sys/class/net/" + interface);
+    std::filesystem::create_directory_symlink(function + below,
+                                              root_ + "/sys/class/net/" + interface + "/device");
+    for (const int number : numbers) {
+      std::ofstream(fmt::format("{}/msi_irqs/{}", function, number)) << "msix\n";
+    }
+  }
+  uint32_t Count(const std::string& interface) { return CountInterruptCpus(interface, root_); }
+
+ private:
+  std::string root_;
+};
+
+// mlx5 names them by the PCI function.
+TEST_F(InterruptsTest, AreFoundByNumberWhateverTheirName) {
+  Lines(
+      " 9:        900        900        900        900   IO-APIC   9-fasteoi   acpi\n"
+      " 40:      1000          0          0          0   PCI-MSIX-0000:3b:00.0   1-edge   "
+      "mlx5_comp0@pci:0000:3b:00.0\n"
+      "141:         0       1000          0          0   PCI-MSIX-0000:3b:00.0   2-edge   "
+      "mlx5_comp1@pci:0000:3b:00.0\n"
+      " 42:         0          0       1000          0   PCI-MSIX-0000:5e:00.0   1-edge   "
+      "mlx5_comp0@pci:0000:5e:00.0\n");
+  Device("eth0", "", {40, 141});
+  Device("eth1", "", {42});
+  EXPECT_EQ(Count("eth0"), 2u);
+  EXPECT_EQ(Count("eth1"), 1u);
+}
+
+TEST_F(InterruptsTest, OfVirtioAreThoseOfThePciFunctionAboveIt) {
+  Lines(
+      " 38:         0       9926          0          0   PCI-MSIX-0000:00:03.0   1-edge   "
+      "virtio2-input.0\n"
+      " 39:         0       6253          0          0   PCI-MSIX-0000:00:03.0   2-edge   "
+      "virtio2-output.0\n"
+      " 41:     14331          0          0          0   PCI-MSIX-0000:00:04.0   1-edge   "
+      "virtio3-rx\n");
+  Device("eth0", "/virtio2", {38, 39});
+  EXPECT_EQ(Count("eth0"), 1u);
+}
+
+TEST_F(InterruptsTest, AreFoundByNameWhereThereIsNoNumber) {
+  Lines(
+      " 40:      1000          0          0          0   ITS-MSI 1-edge   eth1-rx-0\n"
+      " 41:         0       1000          0          0   ITS-MSI 2-edge   i40e-eth1-TxRx-1\n"
+      " 42:         0          0       1000          0   ITS-MSI 3-edge   eth10-rx-0\n"
+      " 43:         0          0          0       1000   ITS-MSI 4-edge   veth1-rx-0\n");
+  EXPECT_EQ(Count("eth1"), 2u);
+  EXPECT_EQ(Count("eth10"), 1u);
+  EXPECT_EQ(Count("eth2"), 0u);
+}
+
+TEST_F(InterruptsTest, AFewOfAMailboxAreNoLoad) {
+  Lines(
+      " 40:    100000          0          0          0   PCI-MSIX   1-edge   mlx5_comp0\n"
+      " 41:         0          7          0          0   PCI-MSIX   0-edge   mlx5_async0\n");
+  Device("eth0", "", {40, 41});
+  EXPECT_EQ(Count("eth0"), 1u);
+}
+
+TEST_F(InterruptsTest, WithoutAnyNothingIsKnown) {
+  EXPECT_EQ(Count("eth0"), 0u);
+  Lines(" 40:         0          0          0          0   PCI-MSIX   1-edge   eth0-rx-0\n");
+  EXPECT_EQ(Count("eth0"), 0u);
+}
+
+}  // namespace
+}  // namespace lb::dataplane
