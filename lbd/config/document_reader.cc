@@ -6,15 +6,30 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
+#include <string>
+#include <type_traits>
 #include <unordered_set>
 #include <utility>
 
+#include "lbd/config/field_comments.h"
 #include "lbd/config/field_names.h"
 #include "lbd/config/scalar.h"
 #include "lbd/config/suggestion.h"
 
 namespace lb::config {
 namespace {
+
+// "an integer 0..255"
+template <typename T>
+std::string WantedNumber(const google::protobuf::FieldDescriptor& field) {
+  if constexpr (std::is_floating_point_v<T>) return "a number";
+  if (const auto range = RangeOf(field)) {
+    return fmt::format("an integer {}..{}", range->first, range->second);
+  }
+  return fmt::format("an integer {}..{}", std::numeric_limits<T>::min(),
+                     std::numeric_limits<T>::max());
+}
 
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
@@ -306,9 +321,9 @@ class Reader {
                  void (Reflection::*add)(Message*, const FieldDescriptor*, T) const) {
     const bool scalar = tree_.kind(node) == Kind::kScalar;
     const auto value = scalar ? ParseNumber<T>(tree_.text(node)) : std::nullopt;
-    if (!value) return AddUnwanted(node, WantedNumber<T>());
+    if (!value) return AddUnwanted(node, WantedNumber<T>(field));
     if (!tree_.is_plain(node)) {
-      Add(node, fmt::format("want {}, got {} in quotes; remove them", WantedNumber<T>(),
+      Add(node, fmt::format("want {}, got {} in quotes; remove them", WantedNumber<T>(field),
                             Describe(tree_, node)));
       return;
     }

@@ -2,7 +2,6 @@
 #include "lbd/config/json_schema.h"
 
 #include <google/protobuf/descriptor.h>
-#include <google/protobuf/descriptor.pb.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -12,58 +11,15 @@
 #include <string>
 #include <utility>
 
+#include "lbd/config/field_comments.h"
 #include "lbd/config/field_names.h"
-#include "lbd/config/scalar.h"
-
-// The compiled .proto files with their comments, which generated code does not have.
-asm(".section .rodata\n"
-    ".global lb_config_descriptors, lb_config_descriptors_end\n"
-    "lb_config_descriptors:\n"
-    ".incbin \"" LB_CONFIG_DESCRIPTORS
-    "\"\n"
-    "lb_config_descriptors_end:\n"
-    ".byte 0\n"
-    ".previous\n");
-extern "C" const char lb_config_descriptors[];
-extern "C" const char lb_config_descriptors_end[];
 
 namespace lb::config {
 namespace {
 
 using google::protobuf::Descriptor;
-using google::protobuf::DescriptorPool;
 using google::protobuf::FieldDescriptor;
 using Json = nlohmann::ordered_json;
-
-std::string Trim(std::string text) {
-  std::ranges::replace(text, '\n', ' ');
-  const size_t begin = text.find_first_not_of(' ');
-  if (begin == std::string::npos) return "";
-  return text.substr(begin, text.find_last_not_of(' ') - begin + 1);
-}
-
-template <typename Thing>
-std::string CommentOf(const Thing& thing) {
-  google::protobuf::SourceLocation location;
-  return thing.GetSourceLocation(&location) ? Trim(location.leading_comments) : "";
-}
-
-// The first "A..B" in a comment.
-std::optional<std::pair<int64_t, int64_t>> RangeIn(const std::string& comment) {
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  for (size_t dots = comment.find(".."); dots != std::string::npos;
-       dots = comment.find("..", dots + 1)) {
-    size_t begin = dots;
-    while (begin > 0 && is_digit(comment[begin - 1])) --begin;
-    size_t end = dots + 2;
-    while (end < comment.size() && is_digit(comment[end])) ++end;
-    const auto low = ParseNumber<int64_t>(std::string_view(comment).substr(begin, dots - begin));
-    const auto high =
-        ParseNumber<int64_t>(std::string_view(comment).substr(dots + 2, end - dots - 2));
-    if (low && high) return std::pair(*low, *high);
-  }
-  return std::nullopt;
-}
 
 class SchemaWriter {
  public:
@@ -109,7 +65,7 @@ class SchemaWriter {
 
   static Json Integer(const FieldDescriptor& field) {
     Json value = {{"type", "integer"}};
-    if (const auto range = RangeIn(CommentOf(field))) {
+    if (const auto range = RangeOf(field)) {
       value["minimum"] = range->first;
       value["maximum"] = range->second;
     }
@@ -130,15 +86,10 @@ class SchemaWriter {
 }  // namespace
 
 nlohmann::ordered_json ConfigSchema() {
-  google::protobuf::FileDescriptorSet files;
-  files.ParseFromArray(lb_config_descriptors,
-                       static_cast<int>(lb_config_descriptors_end - lb_config_descriptors));
-  DescriptorPool pool;
-  for (const auto& file : files.file()) pool.BuildFile(file);
   SchemaWriter writer;
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
                  {"title", "Configuration of lbd"}};
-  schema.update(writer.Object(*pool.FindMessageTypeByName("lb.v1.Config")));
+  schema.update(writer.Object(*CommentedPool().FindMessageTypeByName("lb.v1.Config")));
   schema["patternProperties"] = {{"^x-", Json::object()}};  // a place for anchors
   schema["$defs"] = writer.TakeDefinitions();
   return schema;

@@ -2,11 +2,9 @@
 #pragma once
 
 #include <charconv>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 
 #include "lbd/config/position.h"
 
@@ -27,17 +25,6 @@ std::optional<T> ParseNumber(std::string_view text) {
   const auto [next, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc() || next != end) return std::nullopt;
   return value;
-}
-
-// "an integer 0..255"
-template <typename T>
-std::string WantedNumber() {
-  if constexpr (std::is_floating_point_v<T>) {
-    return "a number";
-  } else {
-    return "an integer " + std::to_string(std::numeric_limits<T>::min()) + ".." +
-           std::to_string(std::numeric_limits<T>::max());
-  }
 }
 
 // `text` in double quotes on one line, cut when it is long.

@@ -164,14 +164,14 @@ vips:
 )"),
             R"(lb.yaml:1:13: interfaces: want a list, got "eth0"
 lb.yaml:2:1: unknown field "xdpmode"; did you mean "xdp_mode"?
-lb.yaml:4:9: limits.vips: want an integer 0..4294967295, got -1
-lb.yaml:5:10: limits.reals: want an integer 0..4294967295, got 4294967296
-lb.yaml:6:15: limits.ring_slots: want an integer 0..4294967295, got 1.5
+lb.yaml:4:9: limits.vips: want an integer 1..65536, got -1
+lb.yaml:5:10: limits.reals: want an integer 64..1048576, got 4294967296
+lb.yaml:6:15: limits.ring_slots: want an integer 16384..134217728, got 1.5
 lb.yaml:8:14: vips[0].address: want a string, got a list
-lb.yaml:9:11: vips[0].port: want an integer 0..4294967295, got "80" in quotes; remove them
+lb.yaml:9:11: vips[0].port: want an integer 1..65535, got "80" in quotes; remove them
 lb.yaml:10:15: vips[0].protocol: want one of tcp, udp, tcp_udp, got "icmp"
 lb.yaml:11:15: vips[0].any_port: want true or false, got "yes"
-lb.yaml:12:18: vips[0].ring.bits: want an integer 0..4294967295, got "heavy"
+lb.yaml:12:18: vips[0].ring.bits: want an integer 8..20, got "heavy"
 lb.yaml:13:13: vips[0].reals[0]: want a mapping (address, weight, state, drain_seconds, server_id, encap), got "10.0.0.1"
 lb.yaml:14:5: vips[0]: unknown field "hash_key"; known: address, port, any_port, protocol, last_port, name, ring, reals, tracking, flows, slow_start_seconds, route_by_id, ...)");
 }
@@ -182,7 +182,7 @@ TEST(DocumentTest, ProblemsCarryPositionPathAndMessage) {
   ASSERT_EQ(document.problems().size(), 1);
   EXPECT_EQ(document.problems()[0],
             (DocumentProblem{
-                {3, 13}, "vips[0].reals[0].weight", "want an integer 0..4294967295, got \"x\""}));
+                {3, 13}, "vips[0].reals[0].weight", "want an integer 0..1000000, got \"x\""}));
 }
 
 TEST(DocumentTest, ADuplicateFieldIsRejected) {
