@@ -10,6 +10,8 @@
 #include <span>
 #include <utility>
 
+#include "lbd/dataplane/handover.h"
+
 namespace lb::dataplane {
 namespace {
 
@@ -313,7 +315,7 @@ lb_id_config EncodeRouteById(const model::RouteById& route) {
 
 lb_config EncodeConfig(const model::Settings& settings, const MapSizes& sizes,
                        uint64_t vip_hash_key, uint32_t features) {
-  lb_config config{};
+  lb_config config{.handover = MakeHandover()};
   config.vip_mask = sizes.vips - 1;
   config.real_mask = sizes.reals - 1;
   config.ring_mask = sizes.ring_slots - 1;
@@ -328,7 +330,6 @@ lb_config EncodeConfig(const model::Settings& settings, const MapSizes& sizes,
   CopyAddress(settings.outer_source_v6.address(), config.source_v6);
   config.source_v6_hash_mask = HashMask(settings.outer_source_v6);
   config.flow_mask = sizes.flow_buckets - 1;
-  config.abi_version = LB_ABI_VERSION;
   config.stages = EncodeStages(settings);
   config.fragments = settings.limits.fragments;
   const uint32_t rate = settings.icmp.too_big_per_second;

@@ -694,7 +694,7 @@ void Forwarder::Adopt(const Image& image, const std::vector<Service>& services) 
       if (const auto place = AllocateFlows(from.flow_place.bits)) vip.flow_place = *place;
       vip.flow_place.always = from.flow_place.always;
       if (vip.flow_place.exists()) {
-        model::FlowTable(Buckets(vip.flow_place)).CopyFrom(from.flows);
+        model::FlowTable(Buckets(vip.flow_place)).CopyFrom(image.ReadFlows(from));
       }
     }
     // Where it has no place, Update() will say so.
@@ -709,7 +709,7 @@ void Forwarder::CatchUp(const Image& image) {
     if (it == installed_.end() || from.flow_key != FlowKey(settings_.hash_key, from.key)) continue;
     const FlowPlace& place = it->second.flow_place;
     if (place.bits != from.flow_place.bits) continue;
-    model::FlowTable(Buckets(place)).Refresh(from.flows, ProgramTick());
+    model::FlowTable(Buckets(place)).Refresh(image.ReadFlows(from), ProgramTick());
   }
 }
 

@@ -14,13 +14,12 @@
 #include "lbd/base/unique_fd.h"
 #include "lbd/dataplane/bpf_info.h"
 #include "lbd/dataplane/grace_period.h"
-#include "lbd/model/flow_table.h"
 
 namespace lb::dataplane {
 namespace {
 
-// The constants of a program: the only map that is not one of the tables.
-StatusOr<lb_config> ReadConfig(const UniqueFd& map) {
+// The constants of a program: the only map that is not one of the tables. NOT_FOUND: it is one.
+StatusOr<HandoverReader> ReadConstants(const UniqueFd& map) {
   bpf_map_info info{};
   uint32_t length = sizeof(info);
   if (bpf_obj_get_info_by_fd(map.get(), &info, &length) != 0) {
@@ -32,12 +31,7 @@ StatusOr<lb_config> ReadConfig(const UniqueFd& map) {
   if (bpf_map_lookup_elem(map.get(), &zero, value.data()) != 0) {
     return ErrnoStatus(errno, "read the constants of the program");
   }
-  lb_config config{};
-  std::memcpy(&config, value.data(), std::min(value.size(), sizeof(config)));
-  if (value.size() != sizeof(config) || config.abi_version != LB_ABI_VERSION) {
-    return FailedPrecondition("its maps are those of another version");
-  }
-  return config;
+  return HandoverReader::Create(value);
 }
 
 template <typename T>
@@ -58,14 +52,13 @@ StatusOr<Image> Image::Open(const UniqueFd& program, const OpenMap& open_map) {
   if (!program.valid()) return ErrnoStatus(errno, "open the program");
   LB_ASSIGN_OR_RETURN(const auto ids, MapIdsOf(program.get()));
   Image image;
-  std::optional<lb_config> config;
   for (const uint32_t id : ids) {
     UniqueFd fd = open_map(id);
     if (!fd.valid()) return ErrnoStatus(errno, fmt::format("open BPF map {}", id));
-    if (auto constants = ReadConfig(fd); constants.ok()) {
-      config = *constants;
-    } else if (constants.status().code() != absl::StatusCode::kNotFound) {
-      return constants.status();
+    if (auto reader = ReadConstants(fd); reader.ok()) {
+      image.reader_ = *reader;
+    } else if (reader.status().code() != absl::StatusCode::kNotFound) {
+      return reader.status();
     } else {
       auto map = MappedArray::Open(std::move(fd));
       if (map.status().code() == absl::StatusCode::kNotFound) continue;  // made anew
@@ -73,8 +66,7 @@ StatusOr<Image> Image::Open(const UniqueFd& program, const OpenMap& open_map) {
       image.maps_.push_back(*std::move(map));
     }
   }
-  if (!config) return FailedPrecondition("it has no constants");
-  image.fast_hash_ = config->fast_hash != 0;
+  if (!image.reader_) return FailedPrecondition("it has no constants");
   LB_RETURN_IF_ERROR(image.Read());
   return image;
 }
@@ -90,8 +82,9 @@ Status Image::Read() {
     if (Find(name) == nullptr) return FailedPrecondition(fmt::format("it has no map {}", name));
   }
   std::set<model::VipKey> seen;
-  for (const std::span<lb_vip> entries : Entries()) {
-    for (const lb_vip& entry : entries) {
+  for (const std::span<uint8_t> vips : VipMaps()) {
+    for (size_t i = 0; i < reader_->CountVips(vips); ++i) {
+      const lb_vip entry = reader_->ReadVip(vips, i);
       const auto key = DecodeKey(entry);
       // A VIP of both protocols has two entries, of which that of TCP has the VIP's own key. An
       // entry that was being moved when the daemon died is there twice.
@@ -105,8 +98,8 @@ Status Image::Read() {
   return OkStatus();
 }
 
-std::vector<std::span<lb_vip>> Image::Entries() const {
-  return {Find("lb_vips")->as<lb_vip>(), Find("lb_wide_vips")->as<lb_vip>()};
+std::array<std::span<uint8_t>, 2> Image::VipMaps() const {
+  return {Find("lb_vips")->as<uint8_t>(), Find("lb_wide_vips")->as<uint8_t>()};
 }
 
 Status Image::ReadVip(const model::VipKey& key, const lb_vip& entry) {
@@ -119,23 +112,29 @@ Status Image::ReadVip(const model::VipKey& key, const lb_vip& entry) {
   vip.ring = Part<uint16_t>(Find("lb_ring"), vip.place.ring_start, slots);
   vip.ring_next = Part<uint16_t>(Find("lb_ring_next"), vip.place.ring_start, slots);
   vip.refused = Part<uint8_t>(Find("lb_refused"), vip.place.ring_start, slots);
-  vip.flows = Part<lb_flow_bucket>(Find("lb_flows"), vip.flow_place.start, vip.flow_place.size());
   if (vip.ring.empty() || vip.ring_next.empty() || vip.refused.empty()) {
     return FailedPrecondition(fmt::format("the ring of {} is out of bounds", key.ToString()));
   }
-  if (vip.flow_place.exists() && vip.flows.empty()) {
+  const std::vector<lb_flow_bucket> flows = ReadFlows(vip);
+  if (vip.flow_place.exists() && flows.empty()) {
     return FailedPrecondition(fmt::format("the flows of {} are out of bounds", key.ToString()));
   }
-  ReadReals(vip);
+  ReadReals(flows, vip);
   vips_.push_back(std::move(vip));
   return OkStatus();
 }
 
+std::vector<lb_flow_bucket> Image::ReadFlows(const VipImage& vip) const {
+  if (!vip.flow_place.exists()) return {};
+  return reader_->ReadBuckets(Find("lb_flows")->as<uint8_t>(), vip.flow_place.start,
+                              vip.flow_place.size());
+}
+
 template <typename Change>
 void Image::ChangeFlows(Change change) {
-  for (const std::span<lb_vip> entries : Entries()) {
-    for (lb_vip& entry : entries) {
-      if (DecodeKey(entry)) change(std::atomic_ref<__u64>(entry.flows));
+  for (const std::span<uint8_t> vips : VipMaps()) {
+    for (size_t i = 0; i < reader_->CountVips(vips); ++i) {
+      if (DecodeKey(reader_->ReadVip(vips, i))) change(reader_->FlowsOf(vips, i));
     }
   }
 }
@@ -149,7 +148,7 @@ void Image::Thaw() {
   ChangeFlows([](std::atomic_ref<__u64> flows) { flows &= ~LB_FLOWS_FROZEN; });
 }
 
-void Image::ReadReals(VipImage& vip) const {
+void Image::ReadReals(std::span<const lb_flow_bucket> flows, VipImage& vip) const {
   for (size_t slot = 0; slot < vip.ring.size(); ++slot) {
     vip.owners.insert(vip.ring[slot] & LB_RING_REAL_MASK);
     const bool tracked = (vip.ring[slot] & LB_RING_TRACK) != 0;
@@ -159,13 +158,14 @@ void Image::ReadReals(VipImage& vip) const {
   vip.owners.erase(0);
   vip.serving.erase(0);
   std::set<uint16_t> numbers = vip.owners;
-  model::FlowTable(vip.flows).Visit(
-      [&](uint64_t entry) { numbers.insert(lb_flow_entry_real(entry)); });
+  for (const lb_flow_bucket& bucket : flows) {
+    for (const uint64_t entry : bucket.entries) numbers.insert(lb_flow_entry_real(entry));
+  }
   numbers.erase(0);
-  const auto reals = Find("lb_reals")->as<lb_real>();
   for (const uint16_t number : numbers) {
-    const size_t index = size_t{vip.place.real_start} + number;
-    if (index < reals.size()) vip.reals[number] = DecodeAddress(reals[index].address);
+    const auto real =
+        reader_->ReadReal(Find("lb_reals")->as<uint8_t>(), size_t{vip.place.real_start} + number);
+    if (real) vip.reals[number] = *real;
   }
 }
 

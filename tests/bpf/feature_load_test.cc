@@ -66,16 +66,19 @@ lb_config PlainConfig() {
 }
 
 // The other fields: sizes and values, under which the program is the same code.
-const std::set<std::string> kValues = {
-    "vip_mask",          "real_mask",           "ring_mask",
-    "next_hop_mask",     "counter_mask",        "cpu_mask",
-    "verdict_mask",      "real_bits",           "vip_hash_key",
-    "source_v4",         "source_v6",           "source_v4_hash_mask",
-    "flow_mask",         "source_v6_hash_mask", "abi_version",
-    "id_config_mask",    "server_id_mask",      "wide_vip_mask",
-    "port_rule_mask",    "gue_port_be",         "fragments",
-    "icmp_interval",     "policy_mask",         "policy_count_mask",
-    "source_bucket_mask"};
+const std::set<std::string> kValues = {"vip_mask",           "real_mask",
+                                       "ring_mask",          "next_hop_mask",
+                                       "counter_mask",       "cpu_mask",
+                                       "verdict_mask",       "real_bits",
+                                       "vip_hash_key",       "source_v4",
+                                       "source_v6",          "source_v4_hash_mask",
+                                       "flow_mask",          "source_v6_hash_mask",
+                                       "handover",           "id_config_mask",
+                                       "server_id_mask",     "wide_vip_mask",
+                                       "port_rule_mask",     "gue_port_be",
+                                       "fragments",          "icmp_interval",
+                                       "policy_mask",        "policy_count_mask",
+                                       "source_bucket_mask", "reserved"};
 
 using Combination = uint64_t;  // bit i: kFeatures[i] is on
 

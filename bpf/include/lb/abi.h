@@ -10,12 +10,10 @@
 #define LB_ABI_H
 
 #include "lb/flow_table.h"
+#include "lb/handover.h"
 #include "lb/rate.h"
 #include "lb/server_id.h"
 #include "lb/types.h"
-
-/* Changes with every incompatible change of this file. */
-#define LB_ABI_VERSION 3
 
 /*
  * Every packet gets exactly one verdict.
@@ -438,7 +436,8 @@ LB_ASSERT_SIZE(struct lb_tracing, 2240);
 
 /* Constants of one loaded program; the verifier removes what they switch off. */
 struct lb_config {
-	__u32 vip_mask; /* entries of lb_vips - 1; likewise below */
+	struct lb_handover handover; /* first in every version */
+	__u32 vip_mask;		     /* entries of lb_vips - 1; likewise below */
 	__u32 real_mask;
 	__u32 ring_mask;
 	__u32 next_hop_mask;
@@ -452,11 +451,11 @@ struct lb_config {
 	__u32 source_v4_hash_mask;
 	__u32 source_v6[4];
 	__u32 source_v6_hash_mask;
-	__u32 flow_mask;   /* buckets of lb_flows - 1 */
-	__u32 abi_version; /* LB_ABI_VERSION: read by the lbd that takes over */
-	__u32 fast_hash;   /* lb_flow_hash_fast() in place of lb_flow_hash() */
-	__u32 stages;	   /* LB_STAGE_*: those that are on */
-	__u32 features;	   /* LB_FEATURE_* */
+	__u32 flow_mask; /* buckets of lb_flows - 1 */
+	__u32 reserved;
+	__u32 fast_hash; /* lb_flow_hash_fast() in place of lb_flow_hash() */
+	__u32 stages;	 /* LB_STAGE_*: those that are on */
+	__u32 features;	 /* LB_FEATURE_* */
 	__u32 id_config_mask;
 	__u32 server_id_mask; /* buckets of lb_server_ids - 1 */
 	__u32 wide_vip_mask;
@@ -469,7 +468,7 @@ struct lb_config {
 	__u32 fragments;     /* entries of lb_fragments */
 	__u32 icmp_interval; /* ns between two ICMP messages of ours, in the long run */
 };
-LB_ASSERT_SIZE(struct lb_config, 128);
+LB_ASSERT_SIZE(struct lb_config, 176);
 
 /* A VIP's hash in lb_vips, and where its entry `choice` (0 or 1) may be, before masking. */
 LB_INLINE __u64 lb_vip_hash(__u64 key, const __u32 *address, __u16 port_be, __u8 protocol)
