@@ -113,6 +113,10 @@ StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options,
   }
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  // gRPC would unpack a message before it looks at its size.
+  for (const auto algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP}) {
+    builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
+  }
   grpc::ResourceQuota quota("lbd");
   quota.Resize(kMemoryBytes);
   quota.SetMaxThreads(kMaxThreads);
