@@ -135,6 +135,10 @@ StatusOr<Run> RunOnce(const Forwarder& forwarder, Program::Build build, const Fr
   return run;
 }
 
+bool IsRateLimited(uint32_t verdict) {
+  return verdict == LB_VIP_RATE_LIMITED || verdict == LB_SOURCE_RATE_LIMITED;
+}
+
 std::optional<Explanation::Fragment> Describe(const std::optional<FirstFragment>& first) {
   if (!first) return std::nullopt;
   // 16 bits of IPv4, 32 of IPv6.
@@ -156,25 +160,29 @@ std::optional<Explanation::Fragment> Describe(const std::optional<FirstFragment>
 
 StatusOr<Explanation> Explain(const Forwarder& forwarder, const Frame& frame, uint32_t ifindex) {
   const auto first = FindFirstFragment(forwarder, frame);
-  LB_ASSIGN_OR_RETURN(Run run, RunOnce(forwarder, Program::Build::kForward, frame, first, ifindex));
-  LB_ASSIGN_OR_RETURN(const Run traced,
+  LB_ASSIGN_OR_RETURN(const Run run,
+                      RunOnce(forwarder, Program::Build::kForward, frame, first, ifindex));
+  LB_ASSIGN_OR_RETURN(Run traced,
                       RunOnce(forwarder, Program::Build::kTrace, frame, first, ifindex));
   LB_ASSIGN_OR_RETURN(const TraceDecoder decoder, TraceDecoder::Create(forwarder.maps()));
   auto decision = decoder.Decode(traced.sample);
   if (!decision) return Internal("the explaining program left no sample");
-  if (traced.verdict != run.verdict || traced.result.action != run.result.action ||
-      traced.result.out != run.result.out || decision->verdict != VerdictOf(run.verdict).verdict) {
+  const bool same = traced.verdict == run.verdict && traced.result.action == run.result.action &&
+                    traced.result.out == run.result.out;
+  // What a rate refused at first it may let through some milliseconds later.
+  const bool timed = IsRateLimited(run.verdict) || IsRateLimited(traced.verdict);
+  if ((!same && !timed) || decision->verdict != VerdictOf(traced.verdict).verdict) {
     return Internal(fmt::format("the program decides {}, and explains {}: a mistake in lbd",
                                 VerdictOf(run.verdict).verdict, decision->verdict));
   }
   lb_sample sample{};
   std::memcpy(&sample, traced.sample.data(), sizeof(sample));
   return Explanation{.decision = *std::move(decision),
-                     .xdp_action = run.result.action,
+                     .xdp_action = traced.result.action,
                      .known = decoder.KnownFlow(sample.trace, ProgramTick()),
                      .fragment = Describe(first),
                      .departure = decoder.DepartureTo(sample.trace.real),
-                     .out = std::move(run.result.out)};
+                     .out = std::move(traced.result.out)};
 }
 
 }  // namespace lb::dataplane

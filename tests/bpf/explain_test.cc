@@ -429,6 +429,24 @@ TEST_F(ExplainTest, TheSourceRouteIsNamed) {
   EXPECT_EQ(explanation.decision.real, Real4(2));
 }
 
+// Two runs of the program, between which a rate may let the packet through again.
+TEST_F(ExplainTest, ARateThatIsExceededIsExplained) {
+  const Bytes syn = Flow(0, kWeb4);
+  for (uint32_t rate = 10; rate <= 100; rate += 10) {
+    Balancer balancer({}, LB_FEATURE_SOURCES);
+    dataplane::Service service = MakeService(kWeb4, {Real4(1)});
+    service.vip.sources.new_flows = {.per_second = rate, .burst = 1};
+    balancer.Serve({service});
+    while (balancer.Send(syn).verdict == LB_FORWARD) {
+    }
+    const auto explanation = dataplane::Explain(balancer.forwarder(), syn, 0);
+    ASSERT_TRUE(explanation.ok()) << rate << ": " << explanation.status();
+    const std::string_view verdict = explanation->decision.verdict;
+    EXPECT_TRUE(verdict == "forward" || verdict == "vip_rate_limited") << verdict;
+    EXPECT_EQ(explanation->xdp_action, verdict == "forward" ? XDP_TX : XDP_DROP);
+  }
+}
+
 TEST_F(ExplainTest, NothingIsLeftBehind) {
   const auto before = Tables(balancer_);
   const auto situations = Situations();
