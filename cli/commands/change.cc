@@ -37,6 +37,9 @@ void PrintResult(const Session& session, const v1::ChangeResult& result, uint64_
       fmt::format("{} change{}", result.changes_size(), result.changes_size() == 1 ? "" : "s");
   if (dry_run) {
     out << fmt::format("valid; would make {}\n", count);
+    if (!result.etag().empty()) {
+      out << fmt::format("make it only if nothing else changes before: --etag {}\n", result.etag());
+    }
     return;
   }
   out << fmt::format("applied {}; generation {}\n", count, generation);

@@ -92,7 +92,8 @@ def change_options():
                 expect(done.returncode == 1 and text in done.stderr, f"{flags + dry}: {done}")
         after = lbctl(lab, "config", "get").stdout
         expect((after, _generation(lab)) == (before, 1), f"changed: {after}; before: {before}")
-        etag = re.search(r"\(now (\S+)\)", done.stderr)[1]  # what was refused last names it
+        etag = re.search(r"--etag (\S+)", told)[1]
+        expect(f"(now {etag})" in done.stderr, f"told {etag}, and refused: {done.stderr}")
         # The same is made with room enough, once.
         flags = ["--max-changes", "2", "--max-disruption", "70", "--etag", etag]
         _apply(lab, 1, *flags)

@@ -138,13 +138,16 @@ TEST_F(LbctlTest, EveryChangeOfAVipOrARealTakesTheOptionsOfChanges) {
     EXPECT_EQ(Lbctl(words), kDone) << err_;
     return request.options().SerializeAsString();
   };
-  lbd_.changed = Read<v1::ChangeResult>("changes: [~ something]");
+  lbd_.changed = Read<v1::ChangeResult>("{etag: 7-5f, changes: [~ something]}");
+  const std::string said =
+      "~ something\nvalid; would make 1 change\n"
+      "make it only if nothing else changes before: --etag 7-5f\n";
   const std::string wanted = Read<v1::ChangeOptions>(
                                  "{validate_only: true, comment: why, etag: e1, request_id: r1,"
                                  " max_disruption: 0.05, max_changes: 0}")
                                  .SerializeAsString();
   EXPECT_EQ(options_of({"vip", "add", "192.0.2.1:80"}, lbd_.add_vip), wanted);
-  EXPECT_EQ(out_, "~ something\nvalid; would make 1 change\n");
+  EXPECT_EQ(out_, said);
   EXPECT_EQ(options_of({"vip", "update", "192.0.2.1:80", "--name", "x"}, lbd_.update_vip), wanted);
   EXPECT_EQ(options_of({"vip", "delete", "192.0.2.1:80"}, lbd_.delete_vip), wanted);
   EXPECT_EQ(options_of({"real", "add", "192.0.2.1:80", "10.0.0.1"}, lbd_.add_real), wanted);
@@ -154,7 +157,7 @@ TEST_F(LbctlTest, EveryChangeOfAVipOrARealTakesTheOptionsOfChanges) {
     verb.insert(verb.begin(), "real");
     verb.insert(verb.begin() + 2, {"192.0.2.1:80", "10.0.0.1"});
     EXPECT_EQ(options_of(verb, lbd_.update_real), wanted) << verb[1];
-    EXPECT_EQ(out_, "~ something\nvalid; would make 1 change\n") << verb[1];
+    EXPECT_EQ(out_, said) << verb[1];
   }
   EXPECT_EQ(options_of({"real", "delete", "192.0.2.1:80", "10.0.0.1"}, lbd_.delete_real), wanted);
 }
