@@ -210,6 +210,12 @@ StatusOr<v1::GetStatsResponse> Client::Call(const v1::GetStatsRequest& request) 
 StatusOr<v1::ListFlowsResponse> Client::Call(const v1::ListFlowsRequest& request) {
   return Invoke<v1::ListFlowsResponse>(&Stub::ListFlows, request);
 }
+StatusOr<v1::GetHealthResponse> Client::GetBriefHealth() {
+  v1::GetHealthRequest request;
+  request.set_brief(true);
+  return Call(request);
+}
+
 StatusOr<v1::GetHealthResponse> Client::Call(const v1::GetHealthRequest& request) {
   return Invoke<v1::GetHealthResponse>(&Stub::GetHealth, request);
 }

@@ -52,6 +52,8 @@ class Client {
   StatusOr<v1::GetStatsResponse> Call(const v1::GetStatsRequest& request);
   StatusOr<v1::ListFlowsResponse> Call(const v1::ListFlowsRequest& request);
   StatusOr<v1::GetHealthResponse> Call(const v1::GetHealthRequest& request);
+  // Of reals those in trouble; an older lbd sends all of them.
+  StatusOr<v1::GetHealthResponse> GetBriefHealth();
   StatusOr<v1::SetRealHealthResponse> Call(const v1::SetRealHealthRequest& request);
   StatusOr<v1::PurgeFlowsResponse> Call(const v1::PurgeFlowsRequest& request);
 

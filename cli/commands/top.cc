@@ -25,9 +25,7 @@ StatusOr<TopSample> Look(const Session& session) {
   LB_ASSIGN_OR_RETURN(sample.stats, session.client.Call(v1::GetStatsRequest()));
   sample.at = steady_clock::now();
   LB_ASSIGN_OR_RETURN(sample.status, session.client.GetBriefStatus());
-  v1::GetHealthRequest brief;
-  brief.set_brief(true);
-  LB_ASSIGN_OR_RETURN(sample.health, session.client.Call(brief));
+  LB_ASSIGN_OR_RETURN(sample.health, session.client.GetBriefHealth());
   return sample;
 }
 

@@ -112,9 +112,7 @@ StatusOr<std::set<std::string>> Unreachable(const Session& session) {
 
 // By VIP, the addresses of reals that are not up, and get no traffic for it.
 StatusOr<std::map<std::string, std::set<std::string>>> Sick(const Session& session) {
-  v1::GetHealthRequest brief;
-  brief.set_brief(true);
-  LB_ASSIGN_OR_RETURN(const v1::GetHealthResponse health, session.client.Call(brief));
+  LB_ASSIGN_OR_RETURN(const v1::GetHealthResponse health, session.client.GetBriefHealth());
   std::map<std::string, std::set<std::string>> sick;
   for (const v1::VipHealth& vip : health.vips()) {
     if (vip.failed_open()) continue;
