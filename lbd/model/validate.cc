@@ -199,8 +199,13 @@ class Checker {
     CheckReals(vip, path);
   }
 
-  // In what good VIPs can be wrong together.
-  void CheckTogether(const Config& config) {
+  // Those that `wanted` says yes to, and in what good VIPs can be wrong together.
+  template <typename Wanted>
+  void CheckVips(const Config& config, Wanted wanted) {
+    for (size_t i = 0; i < config.vips.size(); ++i) {
+      const Vip& vip = config.vips[i];
+      if (wanted(vip.key)) CheckVip(vip, fmt::format("vips[{}]", i));
+    }
     CheckOverlaps(config.vips);
     CheckL2(config);
     CheckFragments(config);
@@ -543,20 +548,13 @@ std::vector<Problem> Validate(const Config& config) {
   Checker checker;
   checker.CheckSettings(config.settings);
   checker.CheckProbes(config.probes);
-  for (size_t i = 0; i < config.vips.size(); ++i) {
-    checker.CheckVip(config.vips[i], fmt::format("vips[{}]", i));
-  }
-  checker.CheckTogether(config);
+  checker.CheckVips(config, [](const VipKey&) { return true; });
   return checker.Take();
 }
 
 std::vector<Problem> ValidateChanged(const Config& config, const std::set<VipKey>& changed) {
   Checker checker;
-  for (size_t i = 0; i < config.vips.size(); ++i) {
-    if (!changed.contains(config.vips[i].key)) continue;
-    checker.CheckVip(config.vips[i], fmt::format("vips[{}]", i));
-  }
-  checker.CheckTogether(config);
+  checker.CheckVips(config, [&](const VipKey& key) { return changed.contains(key); });
   return checker.Take();
 }
 
