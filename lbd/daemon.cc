@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "lbd/api/call_metrics.h"
-#include "lbd/api/certificate_check.h"
 #include "lbd/api/server.h"
 #include "lbd/base/capabilities.h"
 #include "lbd/base/service_manager.h"
@@ -26,8 +25,8 @@
 #include "lbd/control/controller.h"
 #include "lbd/control/metrics.h"
 #include "lbd/dataplane/bpf_dataplane.h"
-#include "lbd/dataplane/doctor.h"
 #include "lbd/dataplane/program.h"
+#include "lbd/doctor.h"
 #include "lbd/health/probe_checker.h"
 #include "lbd/metrics/exporter.h"
 
@@ -72,32 +71,16 @@ std::optional<gid_t> GroupOf(const std::string& name) {
 
 // Everything about the API that needs more of root than what lbd keeps.
 StatusOr<api::ServerOptions> OpenApi(const Options& options) {
-  constexpr std::string_view kUnix = "unix:";
   api::ServerOptions server{.version = LBD_VERSION, .audit_log = options.audit_log};
-  if (!options.listen.starts_with(kUnix)) {
-    return InvalidArgument(
-        fmt::format("--listen: must be a Unix socket such as unix:/run/lbd/lbd.sock, got \"{}\"",
-                    options.listen));
-  }
+  LB_ASSIGN_OR_RETURN(const std::string path, api::UnixPath(options.listen));
   const gid_t socket_group = GroupOf(options.socket_group).value_or(getegid());
-  LB_ASSIGN_OR_RETURN(api::Listener local,
-                      api::BindUnix(options.listen.substr(kUnix.size()), socket_group));
+  LB_ASSIGN_OR_RETURN(api::Listener local, api::BindUnix(path, socket_group));
   server.listeners.push_back(std::move(local));
   server.roles = {.admin_group = GroupOf(options.admin_group),
                   .operator_group = GroupOf(options.operator_group),
                   .admin_certificates = options.tls_admins,
                   .operator_certificates = options.tls_operators};
-  std::vector<std::string> certificates;
-  if (!options.listen_tcp.empty() && !options.insecure) {
-    certificates = {options.tls_cert, options.tls_client_ca};
-  }
-  server.checks = [certificates, state = options.state_path] {
-    auto findings = api::ExamineCertificates(certificates, std::chrono::system_clock::now());
-    if (!state.empty()) {
-      findings.push_back(dataplane::ExamineDisk(state, dataplane::FreeBytes(state)));
-    }
-    return findings;
-  };
+  server.checks = [options] { return ExamineFiles(options); };
   if (options.listen_tcp.empty()) return server;
   LB_ASSIGN_OR_RETURN(api::Listener remote,
                       api::BindTcp(options.listen_tcp, options.insecure ? api::Transport::kLoopback

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "lbd/daemon.h"
+#include "lbd/doctor.h"
 #include "lbd/options.h"
 
 DEFINE_string(config, "",
@@ -53,6 +54,10 @@ DEFINE_bool(
     "let the kernel measure the run time of BPF programs, for /metrics; costs some 20 ns per "
     "packet");
 DEFINE_bool(keep_sys_admin, false, "keep CAP_SYS_ADMIN, which libxdp needs for attach: dispatcher");
+DEFINE_bool(doctor, false,
+            "say what keeps an lbd with these flags from starting, answering or forwarding, change "
+            "nothing, and exit");
+DEFINE_string(output, "table", "what --doctor prints: table, or json for scripts");
 DEFINE_bool(detach, false, "remove programs, links and pins that lbd left, and exit");
 
 namespace {
@@ -65,6 +70,13 @@ std::set<std::string> Words(const std::string& list) {
     if (!word.empty()) words.insert(word);
   }
   return words;
+}
+
+// Prints what is found on this host; an error where something fails.
+lb::Status Doctor(const lb::Options& options) {
+  const auto findings = lb::ExamineWithoutDaemon(options);
+  std::cout << (FLAGS_output == "json" ? ToJson(findings) : ToText(findings));
+  return ToStatus(findings);
 }
 
 }  // namespace
@@ -85,6 +97,10 @@ int main(int argc, char** argv) {
   }
   if (FLAGS_config_authoritative && FLAGS_config.empty()) {
     std::cerr << "lbd: --config_authoritative needs --config\n";
+    return 2;
+  }
+  if (FLAGS_output != "table" && FLAGS_output != "json") {
+    std::cerr << "lbd: --output: table or json, got \"" << FLAGS_output << "\"\n";
     return 2;
   }
   const lb::Options options{.config_file = FLAGS_config,
@@ -111,7 +127,9 @@ int main(int argc, char** argv) {
     if (!status.ok()) std::cerr << lb::Message(status) << '\n';  // FILE:LINE:COLUMN: ...
     return status.ok() ? 0 : 1;
   }
-  const lb::Status status = FLAGS_detach ? lb::Detach(options) : lb::RunDaemon(options);
+  const lb::Status status = FLAGS_doctor   ? Doctor(options)
+                            : FLAGS_detach ? lb::Detach(options)
+                                           : lb::RunDaemon(options);
   if (!status.ok()) {
     std::cerr << "lbd: " << lb::Message(status) << '\n';
     return 1;

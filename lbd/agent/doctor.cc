@@ -11,7 +11,6 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 
@@ -222,20 +221,6 @@ std::vector<Finding> ExamineReal(const RealFacts& facts) {
     for (const auto& device : facts.tunnel_devices) ExamineTunnelDevice(device, out);
   }
   return out;
-}
-
-std::string ToJson(const std::vector<Finding>& findings) {
-  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  for (const Finding& finding : findings) {
-    const char* level = finding.level == Level::kOk     ? "ok"
-                        : finding.level == Level::kWarn ? "warn"
-                                                        : "fail";
-    rows.push_back({{"check", finding.check},
-                    {"level", level},
-                    {"message", finding.message},
-                    {"fix", finding.fix}});
-  }
-  return nlohmann::ordered_json{{"findings", std::move(rows)}}.dump(2) + '\n';
 }
 
 }  // namespace lb::agent

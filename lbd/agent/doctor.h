@@ -43,8 +43,4 @@ StatusOr<RealFacts> ReadRealFacts(const Options& options);
 // balancers use is not known here: with l2 alone, nothing has to unwrap.
 std::vector<dataplane::Finding> ExamineReal(const RealFacts& facts);
 
-// {"findings": [{"check", "level": "ok", "warn" or "fail", "message", "fix"}]}, as lbctl doctor
-// prints.
-std::string ToJson(const std::vector<dataplane::Finding>& findings);
-
 }  // namespace lb::agent

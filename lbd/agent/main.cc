@@ -170,27 +170,12 @@ Status Run(const Options& options) {
   return OkStatus();
 }
 
-void PrintFinding(const dataplane::Finding& finding) {
-  const char* level = finding.level == dataplane::Level::kOk     ? "ok"
-                      : finding.level == dataplane::Level::kWarn ? "warn"
-                                                                 : "FAIL";
-  std::cout << fmt::format("{:4}  {}: {}\n", level, finding.check, finding.message);
-  if (!finding.fix.empty()) std::cout << "      do: " << finding.fix << '\n';
-}
-
 // Prints what is found on this host; an error where something fails.
 Status Doctor(const Options& options) {
   LB_ASSIGN_OR_RETURN(const RealFacts facts, ReadRealFacts(options));
   const std::vector<dataplane::Finding> findings = ExamineReal(facts);
-  const auto failed =
-      std::ranges::count(findings, dataplane::Level::kFail, &dataplane::Finding::level);
-  if (FLAGS_output == "json") {
-    std::cout << ToJson(findings);
-  } else {
-    for (const dataplane::Finding& finding : findings) PrintFinding(finding);
-  }
-  if (failed == 0) return OkStatus();
-  return FailedPrecondition(fmt::format("{} check{} failed", failed, failed == 1 ? "" : "s"));
+  std::cout << (FLAGS_output == "json" ? dataplane::ToJson(findings) : dataplane::ToText(findings));
+  return dataplane::ToStatus(findings);
 }
 
 constexpr int kUsageError = 2;

@@ -44,21 +44,22 @@ StatusOr<sockaddr_un> UnixAddress(const std::string& path) {
 }
 
 // Makes room for a socket at `path`.
-Status Prepare(const std::string& path, const sockaddr_un& address) {
+Status Prepare(const std::string& path) {
   const auto directory = std::filesystem::path(path).parent_path();
   std::error_code error;
   if (!directory.empty()) std::filesystem::create_directories(directory, error);
   if (error) return ErrnoStatus(error.value(), "create " + directory.string());
-  struct stat info {};
-  if (lstat(path.c_str(), &info) != 0) return OkStatus();
-  if (!S_ISSOCK(info.st_mode)) {
-    return FailedPrecondition(fmt::format("--listen: {} exists and is not a socket", path));
+  switch (LookAt(path)) {
+    case SocketPath::kFree:
+      return OkStatus();
+    case SocketPath::kTaken:
+      return FailedPrecondition(fmt::format("--listen: {} exists and is not a socket", path));
+    case SocketPath::kServed:
+      return FailedPrecondition(fmt::format("--listen: another process serves {}", path));
+    case SocketPath::kStale:
+      unlink(path.c_str());
+      return OkStatus();
   }
-  const UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
-    return FailedPrecondition(fmt::format("--listen: another process serves {}", path));
-  }
-  unlink(path.c_str());
   return OkStatus();
 }
 
@@ -84,9 +85,28 @@ std::string OriginOf(int fd) {
 
 }  // namespace
 
+StatusOr<std::string> UnixPath(const std::string& listen) {
+  constexpr std::string_view kUnix = "unix:";
+  if (listen.starts_with(kUnix)) return listen.substr(kUnix.size());
+  return InvalidArgument(fmt::format(
+      "--listen: must be a Unix socket such as unix:/run/lbd/lbd.sock, got \"{}\"", listen));
+}
+
+SocketPath LookAt(const std::string& path) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0) return SocketPath::kFree;
+  if (!S_ISSOCK(info.st_mode)) return SocketPath::kTaken;
+  const auto address = UnixAddress(path);
+  const UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return address.ok() && connect(probe.get(), reinterpret_cast<const sockaddr*>(&*address),
+                                 sizeof(*address)) == 0
+             ? SocketPath::kServed
+             : SocketPath::kStale;
+}
+
 StatusOr<Listener> BindUnix(const std::string& path, gid_t group) {
   LB_ASSIGN_OR_RETURN(const sockaddr_un address, UnixAddress(path));
-  LB_RETURN_IF_ERROR(Prepare(path, address));
+  LB_RETURN_IF_ERROR(Prepare(path));
   Listener listener{UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)),
                     Transport::kUnix, path};
   const mode_t mask = umask(0117);

@@ -27,6 +27,17 @@ struct Listener {
   std::string path;  // of a Unix socket
 };
 
+// The path in "unix:/run/lbd/lbd.sock".
+StatusOr<std::string> UnixPath(const std::string& listen);
+
+enum class SocketPath : uint8_t {
+  kFree,    // nothing is there
+  kStale,   // a socket that nobody serves any more
+  kServed,  // one that somebody does
+  kTaken,   // something else
+};
+SocketPath LookAt(const std::string& path);
+
 // Unix: its directory is created, a socket that nobody serves any more is replaced; owner and
 // `group` may connect.
 StatusOr<Listener> BindUnix(const std::string& path, gid_t group);

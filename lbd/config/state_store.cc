@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -60,6 +61,26 @@ StatusOr<std::unique_ptr<StateStore>> StateStore::Open(const std::string& path) 
     self->bases_[generation] = header->base();
   }
   return self;
+}
+
+StatusOr<StateStore::Contents> StateStore::Look(const std::string& path) {
+  Contents contents;
+  if (access(path.c_str(), R_OK | X_OK) != 0) {
+    if (errno == ENOENT) return contents;
+    return ErrnoStatus(errno, "open " + path);
+  }
+  const StateStore store(path, UniqueFd());
+  std::vector<uint64_t> generations = store.Generations();
+  std::ranges::reverse(generations);
+  for (const uint64_t generation : generations) {
+    auto revision = store.Load(generation);
+    if (revision.ok()) {
+      contents.latest = *std::move(revision);
+      break;
+    }
+    contents.problems.push_back(Message(revision.status()));
+  }
+  return contents;
 }
 
 std::string StateStore::PathOf(uint64_t generation) const {

@@ -26,6 +26,13 @@ class StateStore : public control::Journal {
   // aside under another name.
   static StatusOr<std::unique_ptr<StateStore>> Open(const std::string& path);
 
+  // What a directory has; it may be open in another process, and stays as it is.
+  struct Contents {
+    std::optional<control::Revision> latest;  // that can be read
+    std::vector<std::string> problems;        // later ones that cannot, one sentence each
+  };
+  static StatusOr<Contents> Look(const std::string& path);
+
   // The latest revision that can be read; empty where there is none.
   std::optional<control::Revision> Latest();
   // What is wrong with files that were put aside so far, one sentence each.

@@ -7,7 +7,6 @@
 #include <map>
 
 #include "lbd/control/probe_doctor.h"
-#include "lbd/dataplane/doctor.h"
 
 namespace lb::control {
 namespace {
@@ -19,23 +18,7 @@ void Append(std::vector<Finding>& to, std::vector<Finding> findings) {
   std::ranges::move(findings, std::back_inserter(to));
 }
 
-void ExamineConfig(const Snapshot& snapshot, const HealthBook& book, std::vector<Finding>& out) {
-  const model::Config& config = snapshot.config;
-  if (config.vips.empty()) {
-    out.push_back(
-        {"configuration", Level::kWarn, "there is no VIP", "lbctl vip add, or lbctl config apply"});
-    return;
-  }
-  if (config.settings.interfaces.empty()) {
-    out.push_back({"configuration", Level::kFail, "interfaces is empty: nothing is forwarded",
-                   "set interfaces in the document, and: lbctl config apply FILE"});
-  }
-  if (config.settings.has_default_hash_key()) {
-    out.push_back({"hash key", Level::kWarn, "the public one: clients can choose their real",
-                   "set hash_key to what this prints: openssl rand -hex 16"});
-  } else {
-    out.push_back({"hash key", Level::kOk, "your own", ""});
-  }
+void ExamineVips(const Snapshot& snapshot, const HealthBook& book, std::vector<Finding>& out) {
   size_t serving = 0;
   for (const dataplane::Service& service : snapshot.services) {
     if (std::ranges::any_of(*service.ring, [](uint16_t real) { return real != 0; })) {
@@ -54,23 +37,6 @@ void ExamineConfig(const Snapshot& snapshot, const HealthBook& book, std::vector
     out.push_back({"vip", Level::kOk, fmt::format("{} have usable reals", serving), ""});
 }
 
-void ExamineInterfaces(const Snapshot& snapshot, const DataplaneReport& report,
-                       const dataplane::HostFacts& host, std::vector<Finding>& out) {
-  for (const std::string& name : snapshot.config.settings.interfaces) {
-    const auto info = dataplane::GetInterface(name);
-    if (!info.ok()) {
-      out.push_back({name + ": link", Level::kFail, Message(info.status()), "ip link"});
-      continue;
-    }
-    const auto attachment =
-        std::ranges::find(report.attachments, name, &dataplane::Attachment::interface);
-    const uint32_t program = attachment == report.attachments.end() ? 0 : attachment->program_id;
-    Append(out, ExamineInterface(dataplane::ReadInterfaceFacts(*info, program), host,
-                                 snapshot.config.settings.xdp_mode,
-                                 snapshot.config.settings.interfaces.size()));
-  }
-}
-
 // The most bytes by which a packet to each real grows.
 std::map<IpAddress, int> Overheads(const Snapshot& snapshot) {
   std::map<IpAddress, int> overheads;
@@ -85,16 +51,52 @@ std::map<IpAddress, int> Overheads(const Snapshot& snapshot) {
 
 }  // namespace
 
+std::vector<Finding> ExamineConfig(const model::Config& config) {
+  if (config.vips.empty()) {
+    return {
+        {"configuration", Level::kWarn, "there is no VIP", "lbctl vip add, or lbctl config apply"}};
+  }
+  std::vector<Finding> out;
+  if (config.settings.interfaces.empty()) {
+    out.push_back({"configuration", Level::kFail, "interfaces is empty: nothing is forwarded",
+                   "set interfaces in the document, and: lbctl config apply FILE"});
+  }
+  if (config.settings.has_default_hash_key()) {
+    out.push_back({"hash key", Level::kWarn, "the public one: clients can choose their real",
+                   "set hash_key to what this prints: openssl rand -hex 16"});
+  } else {
+    out.push_back({"hash key", Level::kOk, "your own", ""});
+  }
+  return out;
+}
+
+std::vector<Finding> ExamineInterfaces(const model::Settings& settings,
+                                       std::span<const dataplane::Attachment> attachments,
+                                       const dataplane::HostFacts& host) {
+  std::vector<Finding> out;
+  for (const std::string& name : settings.interfaces) {
+    const auto info = dataplane::GetInterface(name);
+    if (!info.ok()) {
+      out.push_back({name + ": link", Level::kFail, Message(info.status()), "ip link"});
+      continue;
+    }
+    Append(out,
+           ExamineInterface(dataplane::ReadInterfaceFacts(*info, attachments), host, settings));
+  }
+  return out;
+}
+
 std::vector<Finding> Examine(Controller& controller) {
   const auto snapshot = controller.snapshot();
   const DataplaneReport report = controller.Report();
   const dataplane::HostFacts host = dataplane::ReadHostFacts(report.pin_path);
   std::vector<Finding> out = ExamineHost(host);
-  ExamineInterfaces(*snapshot, report, host, out);
+  Append(out, ExamineInterfaces(snapshot->config.settings, report.attachments, host));
   Append(out, dataplane::ExamineNextHops(report.next_hops, Overheads(*snapshot)));
   const HealthReport health = controller.Health({.detail = health::Detail::kTotals});
   Append(out, ExamineProbes(snapshot->config, health, ReadProbeHost(snapshot->config.probes)));
-  ExamineConfig(*snapshot, health.book, out);
+  Append(out, ExamineConfig(snapshot->config));
+  ExamineVips(*snapshot, health.book, out);
   Append(out, ExamineHealth(snapshot->config, health.book));
   return out;
 }

@@ -98,6 +98,16 @@ StatusOr<std::unique_ptr<XdpHook>> OpenHook(const PinDirectory& pins,
   return DispatcherHook::Open(interface, pins);
 }
 
+Attachment AttachmentOf(const std::string& interface, const XdpHook& hook) {
+  const auto info = GetInterface(interface);
+  const bool generic = info.ok() && info->xdp_attached == XdpAttached::kGeneric;
+  return {.interface = interface,
+          .mode = generic ? model::XdpMode::kGeneric : model::XdpMode::kNative,
+          .program_id = hook.program_id(),
+          .link_up = info.ok() && info->admin_up && info->running,
+          .attach = hook.attach()};
+}
+
 }  // namespace
 
 BpfDataplane::BpfDataplane(PinDirectory pins, std::unique_ptr<NextHopResolver> resolver,
@@ -126,6 +136,16 @@ StatusOr<std::unique_ptr<BpfDataplane>> BpfDataplane::Create(const std::string& 
   return std::unique_ptr<BpfDataplane>(new BpfDataplane(std::move(pins), std::move(resolver),
                                                         std::move(timer), std::move(sweep_timer),
                                                         std::move(events), std::move(probes)));
+}
+
+std::vector<Attachment> BpfDataplane::AttachmentsAt(const std::string& pin_path) {
+  const PinDirectory pins = PinDirectory::Look(pin_path);
+  std::vector<Attachment> attachments;
+  for (const std::string& interface : pins.PinnedInterfaces()) {
+    const auto hook = OpenHook(pins, interface);
+    if (hook.ok()) attachments.push_back(AttachmentOf(interface, **hook));
+  }
+  return attachments;
 }
 
 StatusOr<std::vector<std::string>> BpfDataplane::DetachAll(const std::string& pin_path) {
@@ -508,15 +528,7 @@ void BpfDataplane::Refresh() {
 std::vector<Attachment> BpfDataplane::Attachments() const {
   std::vector<Attachment> result;
   for (const auto& [name, hook] : hooks_) {
-    const auto info = GetInterface(name);
-    Attachment attachment{.interface = name, .mode = model::XdpMode::kNative};
-    attachment.program_id = hook->program_id();
-    attachment.attach = hook->attach();
-    if (info.ok()) {
-      if (info->xdp_attached == XdpAttached::kGeneric) attachment.mode = model::XdpMode::kGeneric;
-      attachment.link_up = info->admin_up && info->running;
-    }
-    result.push_back(std::move(attachment));
+    result.push_back(AttachmentOf(name, *hook));
   }
   return result;
 }

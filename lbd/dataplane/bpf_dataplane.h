@@ -28,6 +28,9 @@ class BpfDataplane : public Dataplane {
   // forwarding until the first Apply(), which takes it over without a gap.
   static StatusOr<std::unique_ptr<BpfDataplane>> Create(const std::string& pin_path);
 
+  // What an lbd, running or not, has attached by what is pinned at `pin_path`. Only looks.
+  static std::vector<Attachment> AttachmentsAt(const std::string& pin_path);
+
   // Detaches every program whose link is pinned at `pin_path` and removes all pins. Returns the
   // interfaces.
   static StatusOr<std::vector<std::string>> DetachAll(const std::string& pin_path);

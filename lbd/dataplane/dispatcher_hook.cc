@@ -116,8 +116,6 @@ StatusOr<std::unique_ptr<DispatcherHook>> DispatcherHook::Open(const std::string
   std::unique_ptr<DispatcherHook> hook(new DispatcherHook(interface, pins));
   const UniqueFd program(bpf_obj_get(hook->pin_.c_str()));
   if (!program.valid()) return ErrnoStatus(errno, "open " + hook->pin_);
-  // An earlier process that ended in the middle of a change left two.
-  if (access(hook->next_pin_.c_str(), F_OK) == 0) (void)hook->Remove(hook->next_pin_);
   return hook;
 }
 
@@ -195,6 +193,8 @@ Status DispatcherHook::Replace(int program_fd, int expected_fd) {
         fmt::format("{}: its dispatcher calls another program of lbd", interface_));
   }
   LB_ASSIGN_OR_RETURN(const InterfaceInfo info, GetInterface(interface_));
+  // An earlier process that ended in the middle of a change left two.
+  LB_RETURN_IF_ERROR(Remove(next_pin_));
   LB_RETURN_IF_ERROR(Add(info, model::XdpMode::kAuto, program_fd, next_pin_));
   if (const Status status = Remove(pin_); !status.ok()) {
     (void)Remove(next_pin_);

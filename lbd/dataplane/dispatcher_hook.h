@@ -20,7 +20,7 @@ class DispatcherHook : public XdpHook {
   static StatusOr<std::unique_ptr<DispatcherHook>> Attach(const InterfaceInfo& info,
                                                           model::XdpMode mode, int program_fd,
                                                           const PinDirectory& pins);
-  // What an earlier process added; NOT_FOUND where that is nothing.
+  // What an earlier process added; NOT_FOUND where that is nothing. Only looks.
   static StatusOr<std::unique_ptr<DispatcherHook>> Open(const std::string& interface,
                                                         const PinDirectory& pins);
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 namespace lb::dataplane {
 namespace {
 
@@ -96,12 +98,23 @@ void ExamineDriver(const InterfaceFacts& interface, const HostFacts& host, model
   }
 }
 
-void ExamineProgram(const InterfaceFacts& interface, Findings& out) {
+void ExamineProgram(const InterfaceFacts& interface, model::AttachMode attach, Findings& out) {
   const InterfaceInfo& info = interface.info;
-  if (interface.own_program == 0) {
-    out.Fail("program", "lbd's program is not attached",
-             info.xdp_program_id != 0 ? fmt::format("ip link set dev {} xdp off", info.name)
-                                      : "lbctl status says why");
+  const bool direct = attach == model::AttachMode::kDirect;
+  if (interface.own_program == 0 && info.xdp_program_id == 0) {
+    out.Fail("program", "lbd's program is not attached", "systemctl restart lbd");
+  } else if (interface.own_program == 0 && direct) {
+    const bool generic = info.xdp_attached == XdpAttached::kGeneric;
+    out.Fail(
+        "program", fmt::format("program {} is attached, and lbd's is not", info.xdp_program_id),
+        fmt::format("ip link set dev {} {} off", info.name, generic ? "xdpgeneric" : "xdpdrv"));
+  } else if (interface.own_program == 0) {
+    out.Fail("program",
+             fmt::format("program {} is attached, and does not call lbd's", info.xdp_program_id),
+             "systemctl restart lbd");
+  } else if (!direct) {
+    out.Ok("program", fmt::format("program {}, which program {} calls", interface.own_program,
+                                  info.xdp_program_id));
   } else if (info.xdp_program_id != interface.own_program) {
     out.Fail("program",
              fmt::format("program {} is attached in place of lbd's", info.xdp_program_id),
@@ -183,13 +196,14 @@ std::vector<Finding> ExamineHost(const HostFacts& host) {
     out.Ok("jit", "BPF programs are compiled");
   }
   if (!host.capable) {
-    out.Fail("privileges", "CAP_NET_ADMIN, CAP_BPF or CAP_PERFMON is missing", "run lbd as root");
+    out.Fail("privileges", "CAP_NET_ADMIN, CAP_BPF or CAP_PERFMON is missing", "run it as root");
   } else {
     out.Ok("privileges", "CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON");
   }
   if (!host.bpffs) {
-    out.Fail("bpffs", host.pin_path + " is not on a bpffs: forwarding would end with lbd",
-             "mount -t bpf bpf /sys/fs/bpf");
+    out.Fail("bpffs", host.pin_path + " is not on a bpffs, without which lbd does not start",
+             fmt::format("mount -t bpf bpf {}",
+                         std::filesystem::path(host.pin_path).parent_path().string()));
   } else {
     out.Ok("bpffs", "pins are in " + host.pin_path);
   }
@@ -210,7 +224,7 @@ Finding ExamineDisk(const std::string& directory, uint64_t free_bytes) {
 }
 
 std::vector<Finding> ExamineInterface(const InterfaceFacts& interface, const HostFacts& host,
-                                      model::XdpMode wanted, size_t interfaces) {
+                                      const model::Settings& settings) {
   const InterfaceInfo& info = interface.info;
   Findings out(info.name + ": ");
   if (!info.admin_up) {
@@ -220,13 +234,13 @@ std::vector<Finding> ExamineInterface(const InterfaceFacts& interface, const Hos
   } else {
     out.Ok("link", fmt::format("up, MTU {}", info.mtu));
   }
-  ExamineProgram(interface, out);
-  ExamineDriver(interface, host, wanted, out);
+  ExamineProgram(interface, settings.attach, out);
+  ExamineDriver(interface, host, settings.xdp_mode, out);
   ExamineOffloads(interface, out);
   ExamineQueues(interface, host, out);
   // VIP packets and answers to probes never get as far as this filter, because XDP comes before it;
   // those of the host itself do.
-  if (interface.rp_filter == 1 && interfaces > 1) {
+  if (interface.rp_filter == 1 && settings.interfaces.size() > 1) {
     out.Warn(
         "rp_filter",
         "strict: what comes in here and would go out by another interface is lost to the host, "

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "lbd/dataplane/dataplane.h"
 #include "lbd/dataplane/driver_table.h"
 #include "lbd/dataplane/finding.h"
 #include "lbd/dataplane/interface.h"
@@ -38,16 +40,17 @@ Finding ExamineDisk(const std::string& directory, uint64_t free_bytes);
 struct InterfaceFacts {
   InterfaceInfo info;
   Nic nic;
-  uint32_t own_program = 0;  // the id of ours; 0: not attached
+  uint32_t own_program = 0;  // the id of ours; 0: not attached, or not called
   uint32_t irq_cpus = 0;     // CPUs that take its interrupts; 0: not known
   int rp_filter = 0;         // in force; 1: strict
   int numa_node = -1;
   int numa_nodes = 1;  // of the host
 };
-InterfaceFacts ReadInterfaceFacts(const InterfaceInfo& info, uint32_t own_program);
-// `interfaces`: how many lbd has.
+// `attachments`: lbd's, of all interfaces.
+InterfaceFacts ReadInterfaceFacts(const InterfaceInfo& info,
+                                  std::span<const Attachment> attachments);
 std::vector<Finding> ExamineInterface(const InterfaceFacts& interface, const HostFacts& host,
-                                      model::XdpMode wanted, size_t interfaces = 1);
+                                      const model::Settings& settings);
 
 // Whether full frames of clients (1500 bytes) fit on the way to each real, once encapsulated.
 // `overheads`: the bytes by which packets to each real grow.

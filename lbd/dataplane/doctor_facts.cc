@@ -60,7 +60,10 @@ HostFacts ReadHostFacts(const std::string& pin_path) {
   host.bpf_jit = ReadFrom("/proc/sys/net/core/bpf_jit_enable", -1);
   host.capable = IsCapable();
   struct statfs pins {};
-  host.bpffs = statfs(pin_path.c_str(), &pins) == 0 && pins.f_type == BPF_FS_MAGIC;
+  // lbd makes the directory itself.
+  const std::filesystem::path path(pin_path);
+  const std::filesystem::path place = std::filesystem::exists(path) ? path : path.parent_path();
+  host.bpffs = statfs(place.c_str(), &pins) == 0 && pins.f_type == BPF_FS_MAGIC;
   host.cpus = static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN));
   timex time{};
   host.clock_synchronised = adjtimex(&time) >= 0 && (time.status & STA_UNSYNC) == 0;
@@ -77,10 +80,12 @@ uint64_t FreeBytes(const std::string& directory) {
   return uint64_t{disk.f_bavail} * disk.f_frsize;
 }
 
-InterfaceFacts ReadInterfaceFacts(const InterfaceInfo& info, uint32_t own_program) {
+InterfaceFacts ReadInterfaceFacts(const InterfaceInfo& info,
+                                  std::span<const Attachment> attachments) {
+  const auto own = std::ranges::find(attachments, info.name, &Attachment::interface);
   return {.info = info,
           .nic = ReadNic(info.name),
-          .own_program = own_program,
+          .own_program = own == attachments.end() ? 0 : own->program_id,
           .irq_cpus = CountInterruptCpus(info.name),
           .rp_filter = ReadRpFilter(info.name),
           .numa_node = ReadFrom("/sys/class/net/" + info.name + "/device/numa_node", -1),

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+
+#include "lbd/base/status.h"
 
 namespace lb::dataplane {
 
@@ -17,5 +20,13 @@ struct Finding {
 
   bool operator==(const Finding&) const = default;
 };
+
+// A line each, and below it what to do.
+std::string ToText(std::span<const Finding> findings);
+// {"findings": [{"check", "level": "ok", "warn" or "fail", "message", "fix"}]}, as lbctl doctor
+// prints.
+std::string ToJson(std::span<const Finding> findings);
+// An error where something fails.
+Status ToStatus(std::span<const Finding> findings);
 
 }  // namespace lb::dataplane

@@ -22,6 +22,9 @@ class PinDirectory {
   // another process holds it.
   static StatusOr<PinDirectory> Open(const std::string& path);
 
+  // For looking only: creates nothing, and does not mind who holds it.
+  static PinDirectory Look(const std::string& path) { return {path, UniqueFd()}; }
+
   const std::string& path() const { return path_; }
   std::string LinkPath(const std::string& interface) const;
   // The program array that calls us for an interface, and our program in it.

@@ -105,21 +105,6 @@ TEST(AgentDoctorTest, TunnelDevicesMayNotFilterByTheWayBack) {
   EXPECT_THAT(found(1, false), IsEmpty()) << "IPv6 has no such filter";
 }
 
-TEST(AgentDoctorTest, FindingsAreJsonForScripts) {
-  EXPECT_EQ(ToJson({{"eth0: mtu", Level::kWarn, "1500", "do \"it\""}}),
-            R"({
-  "findings": [
-    {
-      "check": "eth0: mtu",
-      "level": "warn",
-      "message": "1500",
-      "fix": "do \"it\""
-    }
-  ]
-}
-)");
-}
-
 TEST(AgentDoctorTest, ARealThatGetsNoTunnelsNeedsNothingThatUnwraps) {
   RealFacts l2 = Good();
   l2.interfaces[0].unwraps = false;

@@ -64,6 +64,28 @@ class StateStoreTest : public ::testing::Test {
   std::unique_ptr<StateStore> store_;
 };
 
+TEST_F(StateStoreTest, WhoLooksChangesNothing) {
+  model::Config config;
+  config.vips = {VipOf("192.0.2.1:80/tcp", {"10.0.0.1"})};
+  Keep(RevisionOf(1, config));
+  Keep(RevisionOf(2, config));
+  std::ofstream(File(2)) << "damaged";
+  std::ofstream(path_ + "/new") << "being written";
+  const auto contents = StateStore::Look(path_);  // while it is open
+  ASSERT_TRUE(contents.ok());
+  ASSERT_TRUE(contents->latest.has_value());
+  EXPECT_EQ(contents->latest->info.generation, 1u);
+  EXPECT_EQ(contents->latest->config, config);
+  ASSERT_EQ(contents->problems.size(), 1u);
+  EXPECT_NE(contents->problems[0].find(File(2)), std::string::npos) << contents->problems[0];
+  EXPECT_TRUE(fs::exists(File(2)));
+  EXPECT_TRUE(fs::exists(path_ + "/new"));
+  const auto nothing = StateStore::Look(path_ + "/none");
+  ASSERT_TRUE(nothing.ok());
+  EXPECT_FALSE(nothing->latest.has_value());
+  EXPECT_FALSE(fs::exists(path_ + "/none"));
+}
+
 TEST_F(StateStoreTest, TheLatestRevisionIsFoundAgain) {
   EXPECT_FALSE(store_->Latest());
   control::Revision first = RevisionOf(1, Many(1));

@@ -38,6 +38,13 @@ InterfaceFacts GoodInterface() {
           .irq_cpus = 4};
 }
 
+model::Settings Wanted() {
+  model::Settings settings;
+  settings.interfaces = {"eth0"};
+  settings.xdp_mode = model::XdpMode::kNative;
+  return settings;
+}
+
 std::vector<Finding> Bad(std::vector<Finding> findings) {
   std::erase_if(findings, [](const Finding& finding) { return finding.level == Level::kOk; });
   return findings;
@@ -45,8 +52,7 @@ std::vector<Finding> Bad(std::vector<Finding> findings) {
 
 TEST(DoctorTest, AGoodHostIsFine) {
   EXPECT_THAT(Bad(ExamineHost(GoodHost())), IsEmpty());
-  EXPECT_THAT(Bad(ExamineInterface(GoodInterface(), GoodHost(), model::XdpMode::kNative)),
-              IsEmpty());
+  EXPECT_THAT(Bad(ExamineInterface(GoodInterface(), GoodHost(), Wanted())), IsEmpty());
 }
 
 struct HostCase {
@@ -103,8 +109,10 @@ TEST(DoctorTest, EachFaultOfAnInterfaceIsFoundWithItsFix) {
        [](InterfaceFacts& eth0) { eth0.info.admin_up = false; }},
       {"eth0: link", Level::kFail, "cable",
        [](InterfaceFacts& eth0) { eth0.info.running = false; }},
-      {"eth0: program", Level::kFail, "lbctl status",
+      {"eth0: program", Level::kFail, "systemctl restart lbd",
        [](InterfaceFacts& eth0) { eth0.own_program = eth0.info.xdp_program_id = 0; }},
+      {"eth0: program", Level::kFail, "ip link set dev eth0 xdpdrv off",
+       [](InterfaceFacts& eth0) { eth0.own_program = 0; }},
       {"eth0: program", Level::kFail, "bpftool net show dev eth0",
        [](InterfaceFacts& eth0) { eth0.info.xdp_program_id = 9; }},
       {"eth0: xdp mode", Level::kWarn, "xdp_mode: native",
@@ -139,7 +147,7 @@ TEST(DoctorTest, EachFaultOfAnInterfaceIsFoundWithItsFix) {
   for (const InterfaceCase& test : cases) {
     InterfaceFacts interface = GoodInterface();
     test.harm(interface);
-    const auto bad = Bad(ExamineInterface(interface, GoodHost(), model::XdpMode::kNative));
+    const auto bad = Bad(ExamineInterface(interface, GoodHost(), Wanted()));
     ASSERT_EQ(bad.size(), 1u) << test.check << " " << test.fix;
     EXPECT_EQ(bad[0].check, test.check);
     EXPECT_EQ(bad[0].level, test.level) << test.check;
@@ -147,19 +155,32 @@ TEST(DoctorTest, EachFaultOfAnInterfaceIsFoundWithItsFix) {
   }
 }
 
+TEST(DoctorTest, AProgramThatAnotherCallsIsNotTheOneThatIsAttached) {
+  model::Settings settings = Wanted();
+  settings.attach = model::AttachMode::kDispatcher;
+  InterfaceFacts interface = GoodInterface();
+  interface.info.xdp_program_id = 9;
+  EXPECT_THAT(Bad(ExamineInterface(interface, GoodHost(), settings)), IsEmpty());
+  interface.own_program = 0;
+  const auto bad = Bad(ExamineInterface(interface, GoodHost(), settings));
+  ASSERT_EQ(bad.size(), 1u);
+  EXPECT_EQ(bad[0].message, "program 9 is attached, and does not call lbd's");
+  EXPECT_EQ(bad[0].fix, "systemctl restart lbd");
+}
+
 TEST(DoctorTest, AStrictReversePathFilterMattersWithSeveralInterfaces) {
   InterfaceFacts interface = GoodInterface();
   interface.rp_filter = 1;
-  const auto examine = [&](size_t interfaces) {
-    return Bad(ExamineInterface(interface, GoodHost(), model::XdpMode::kNative, interfaces));
-  };
-  EXPECT_THAT(examine(1), IsEmpty());
-  const auto bad = examine(2);
+  model::Settings settings = Wanted();
+  const auto examine = [&] { return Bad(ExamineInterface(interface, GoodHost(), settings)); };
+  EXPECT_THAT(examine(), IsEmpty());
+  settings.interfaces.push_back("eth1");
+  const auto bad = examine();
   ASSERT_EQ(bad.size(), 1u);
   EXPECT_EQ(bad[0].check, "eth0: rp_filter");
   EXPECT_EQ(bad[0].fix, "sysctl -w net.ipv4.conf.eth0.rp_filter=2");
   interface.rp_filter = 2;
-  EXPECT_THAT(examine(2), IsEmpty());
+  EXPECT_THAT(examine(), IsEmpty());
 }
 
 TEST(DoctorTest, MtuHeadroomIsThatOfTheShortestWay) {
