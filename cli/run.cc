@@ -99,6 +99,12 @@ StatusOr<double> ParseWatchSeconds(const std::string& text) {
       fmt::format("want 0.1..3600 seconds or nothing, got \"{}\"; other words go before it", text));
 }
 
+StatusOr<std::string> CheckLbdFlag(const std::string& word) {
+  if (word.starts_with("--")) return word;
+  return InvalidArgument(
+      fmt::format("want flags of lbd, such as: -- --config=/etc/lbd/lbd.yaml; got \"{}\"", word));
+}
+
 class CommandLine {
  public:
   CommandLine() : app_("Controls lbd, the XDP load balancer.", "lbctl") {
@@ -596,6 +602,13 @@ class CommandLine {
         AddCommand(app_, "doctor", "Find what keeps packets from reals, and say how to fix it",
                    [&doctor](const Session& s) { return cli::Doctor(s, doctor); });
     command.add_flag("--all", doctor.all, "Show every finding, and what is well");
+    command
+        .add_option(
+            "FLAGS", doctor.lbd_flags,
+            "Behind --: the flags of lbd, for when it does not answer on this host (default: "
+            "those of lbd.service)")
+        ->check(Check(CheckLbdFlag))
+        ->type_name("");
   }
 
   void AddCapture() {

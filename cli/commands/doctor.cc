@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "cli/commands/local_doctor.h"
 #include "cli/commands/version.h"
 #include "cli/output.h"
 
@@ -38,13 +39,18 @@ Cell LevelCell(Level level) {
   }
 }
 
-// What the two ends make of each other.
-v1::DoctorResponse Examine(const Session& session) {
+bool IsOfThisHost(const std::string& server) { return server.starts_with("unix:"); }
+
+}  // namespace
+
+v1::DoctorResponse Examine(const Session& session, const std::vector<std::string>& lbd_flags) {
   v1::DoctorResponse response;
   const auto status = session.client.GetBriefStatus();
   if (!status.ok()) {
     Add(response, "lbd", v1::Finding::LEVEL_FAIL, Message(status.status()),
         "systemctl status lbd; journalctl -u lbd");
+    const std::string& server = session.client.server();
+    if (IsOfThisHost(server)) response.MergeFrom(ExamineHere(FindLbd(), server, lbd_flags));
     return response;
   }
   Add(response, "lbd", v1::Finding::LEVEL_OK, "answers at " + session.client.server(), "");
@@ -64,10 +70,8 @@ v1::DoctorResponse Examine(const Session& session) {
   return response;
 }
 
-}  // namespace
-
 Status Doctor(const Session& session, const DoctorArguments& arguments) {
-  const v1::DoctorResponse response = Examine(session);
+  const v1::DoctorResponse response = Examine(session, arguments.lbd_flags);
   const auto count = [&](Level level) {
     return std::ranges::count(response.findings(), level, &v1::Finding::level);
   };

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands/support_bundle.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -13,7 +9,9 @@
 #include <fstream>
 #include <vector>
 
+#include "cli/commands/doctor.h"
 #include "cli/commands/version.h"
+#include "cli/program.h"
 #include "lbd/config/document_writer.h"
 
 namespace lb::cli {
@@ -44,24 +42,6 @@ class Scratch {
   bool made_ = false;
 };
 
-// Runs a command with its output in `out`; its exit code, or -1.
-int RunCommand(const std::vector<std::string>& argv, const fs::path& out) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(),
-                                   O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-  std::vector<char*> pointers;
-  for (const std::string& word : argv) pointers.push_back(const_cast<char*>(word.c_str()));
-  pointers.push_back(nullptr);
-  pid_t pid = 0;
-  const int error = posix_spawnp(&pid, pointers[0], &actions, nullptr, pointers.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  int status = 0;
-  if (error != 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) return -1;
-  return WEXITSTATUS(status);
-}
-
 class Bundle {
  public:
   Bundle(const Session& session, fs::path directory)
@@ -77,7 +57,7 @@ class Bundle {
     Ask("health.yaml", health);
     Ask("revisions.yaml", v1::ListRevisionsRequest());
     Ask("verdicts.yaml", v1::ListVerdictsRequest());
-    Ask("doctor.yaml", v1::DoctorRequest());
+    Write("doctor.yaml", config::FormatYaml(Examine(session_, {}), config::Fields::kAll));
     Events();
     Write("versions.txt", fmt::format("lbctl {}\n", kVersion));
     const std::pair<const char*, std::vector<std::string>> commands[] = {
@@ -90,9 +70,9 @@ class Bundle {
         {"log.txt", {"journalctl", "-u", "lbd", "-n", "2000", "--no-pager"}},
     };
     for (const auto& [file, command] : commands) {
-      if (RunCommand(command, directory_ / file) < 0) {
-        Write(file, fmt::format("{} cannot be run here\n", command.front()));
-      }
+      const Ran ran = RunProgram(command, Errors::kToOutput);
+      Write(file,
+            ran.code >= 0 ? ran.output : fmt::format("{} cannot be run here\n", command.front()));
     }
   }
 
@@ -134,10 +114,10 @@ Status SupportBundle(const Session& session, const std::string& file) {
   const fs::path directory = scratch.path() / "lbd-support";
   fs::create_directory(directory);
   Bundle(session, directory).Collect();
-  const int code = RunCommand(
+  const Ran tar = RunProgram(
       {"tar", "-czf", fs::absolute(file).string(), "-C", scratch.path().string(), "lbd-support"},
-      scratch.path() / "tar.log");
-  if (code != 0) return Internal(fmt::format("tar cannot write {}", file));
+      Errors::kToOutput);
+  if (tar.code != 0) return Internal(fmt::format("tar cannot write {}", file));
   session.io.out << fmt::format("wrote {}; look through it before you send it\n", file);
   return OkStatus();
 }

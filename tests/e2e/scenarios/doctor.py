@@ -2,12 +2,16 @@
 """Hosts that are broken on purpose, and whether the doctors say so."""
 
 import json
+import os
+import signal
 import sys
 import time
 
-from actors import VIP4, VIP6, agent_pins, binary, config, lbctl, start_agent, start_lbd, vip
-from harness import expect, expect_served, new_lab, scenario, serving_lab, with_both_vips
-from lab import ROOT, wait_until
+from actors import (VIP4, VIP6, agent_pins, binary, config, lbctl, lbd_pins, socket_path, start_agent,
+                    start_lbd, vip, write_config)
+from harness import (both_vips, expect, expect_served, new_lab, scenario, serving_lab,
+                     with_both_vips)
+from lab import ROOT, run, wait_until
 from pki import authority, certificate
 from scenarios.health import apply, checks_of, health, http_check, wait_state
 
@@ -73,7 +77,132 @@ def doctor():
         lab.lbd.stop()
         done = lbctl(lab, "doctor", check=False)
         expect(done.returncode == 1 and "cannot reach lbd" in done.stdout, done)
+        expect("doctor -- FLAGS" in done.stdout, f"the way to learn more is not told: {done}")
         return {"faults": found + 1}
+
+
+SQUAT = """
+import socket, sys, time
+family, address = (socket.AF_UNIX, sys.argv[1]) if len(sys.argv) == 2 else (
+    socket.AF_INET, (sys.argv[1], int(sys.argv[2])))
+held = socket.socket(family)
+held.bind(address)
+held.listen()
+print("listening", flush=True)
+time.sleep(600)
+"""
+
+
+@scenario
+def doctor_without_lbd():
+    """Where lbd does not run, does not start or does not answer, lbctl doctor examines the host."""
+    with new_lab(reals=1) as lab:
+        lb, socket = lab.lb, socket_path(lab)
+        state, pins = lab.dir / "state", lab.dir / "pins"
+        # State and pins are on file systems of their own.
+        for directory, kind, options in ((state, "tmpfs", "size=80m"), (pins, "tmpfs", "size=1m")):
+            directory.mkdir()
+            run(["mount", "-t", kind, "-o", options, kind, directory])
+        good = both_vips(lab, hash_key="00112233445566778899aabbccddeeff")
+        file = write_config(lab, good)
+        flags = {"listen": f"unix:{socket}", "bpffs": lbd_pins(lab), "state_dir": state,
+                 "config": file}
+
+        def words(**changed):
+            return [f"--{flag}={value}" for flag, value in (flags | changed).items()]
+
+        def examine(**changed):
+            """What is not well, {check: row}, but for what this machine may lack."""
+            done = lb.run([binary("lbctl"), "--server", f"unix:{socket}", "--timeout", "1", "doctor",
+                           "-o", "json", "--", *words(**changed)], check=False)
+            rows = json.loads(done.stdout)["findings"]
+            return {row["check"]: row for row in rows
+                    if row["level"] != "ok" and row["check"] not in ("clock", "eth0: queues")}
+
+        def expect_found(check, level, message, fix, besides=("lbd", "process", "eth0: program"),
+                         **changed):
+            now = examine(**changed)
+            expect(check in now and set(now) <= {check, *besides}, f"wanted {check}, found {now}")
+            row = now[check]
+            expect(row["level"] == level and message in row["message"] and fix in row["fix"], row)
+            return row["fix"]
+
+        def expect_no_start(message, **changed):
+            """lbd with these flags ends at once, and says this."""
+            done = lb.run([binary("lbd"), *words(**changed)], check=False)
+            expect(done.returncode == 1 and message in done.stderr, done)
+
+        try:
+            found = examine()
+            expect(set(found) == {"lbd", "process", "eth0: program"}, found)
+            expect("cannot reach lbd" in found["lbd"]["message"] and
+                   found["process"]["level"] == "warn" and
+                   found["eth0: program"]["level"] == "fail", found)
+
+            file.write_text('{"interfaces": ["eth0"],\n "vips": [{"address": "10.0.0.300"}]}')
+            expect_found("configuration", "fail", f"{file}:2:", f"lbd --check {file}")
+            expect_no_start(f"{file}:2:")
+            write_config(lab, good | {"interfaces": ["eth9"]})
+            expect_found("eth9: link", "fail", "does not exist; there are ", "ip link")
+            expect_no_start("does not exist; there are ")
+            write_config(lab, good)
+
+            fix = expect_found("bpffs", "fail", "without which lbd does not start",
+                               f"mount -t bpf bpf {pins}", bpffs=pins / "lbd")
+            expect_no_start("is not on a bpffs", bpffs=pins / "lbd")
+            run(fix.split())
+            expect("bpffs" not in examine(bpffs=pins / "lbd"), "the remedy mounts one")
+            run(["umount", pins])
+
+            socket.unlink()  # an lbd that did not start left it
+            socket.write_text("")
+            fix = expect_found("socket", "fail", "is no socket", f"rm {socket}")
+            expect_no_start("is not a socket")
+            run(fix.split())
+            for name, place, check, message in (
+                    ("api", [socket], "socket", "(python3), since 20"),
+                    ("metrics", ["127.0.0.1", 9188], "--metrics_listen", "cannot listen on")):
+                squatter = lb.start(f"squat-{name}", ["python3", "-c", SQUAT, *place])
+                wait_until(lambda p=squatter: "listening" in p.output(), 10, "it listens")
+                fix = expect_found(check, "fail", message, "ss -ltnp" if name == "metrics" else
+                                   f"kill {squatter.pid}")
+                expect_no_start("another process serves" if name == "api" else "cannot listen on")
+                if name == "metrics":
+                    seen = lb.run(["sh", "-c", fix.partition(";")[0]]).stdout
+                    expect(f"pid={squatter.pid}," in seen, seen)
+                    squatter.stop()
+                else:
+                    run(fix.partition(",")[0].split())
+                    squatter.wait()
+            found = examine()  # the last lbd forwarded already when it found its port taken
+            expect(set(found) == {"lbd", "process"}, f"not mended: {found}")
+
+            # A disk with little room, then with a damaged revision beside a good one.
+            (state / "ballast").write_bytes(bytes(60 << 20))
+            expect_found("disk", "warn", f"are left for revisions in {state}", f"df -h {state}")
+            (state / "ballast").unlink()
+            lab.lbd = start_lbd(lab, good, flags=[f"--state_dir={state}"])
+            expect(set(examine()) == set(), "lbd runs, and all is well")
+            lab.lbd.kill(signal.SIGSTOP)
+            found = examine()
+            expect(set(found) == {"lbd"} and "no answer" in found["lbd"]["message"], found)
+            lab.lbd.kill(signal.SIGCONT)
+            lab.lbd.stop()
+            # One that listens elsewhere has the pins.
+            other = lb.start("other", [binary("lbd"), *words(listen=f"unix:{lab.dir}/other.sock")])
+            wait_until(lambda: "serves" in other.output(), 15, "the other lbd runs")
+            expect_found("process", "fail", f"process {other.pid} (lbd), since 20", f"kill {other.pid}")
+            expect_no_start("another lbd is running")
+            other.stop()
+            found = examine()
+            expect(set(found) == {"lbd", "process"}, f"what forwards is found: {found}")
+            (state / f"revision-{2:020}").write_text("damaged")
+            expect_found("state", "warn", "revision-00000000000000000002", "")
+            return {"faults": 12}
+        finally:
+            for directory in (pins, state):
+                while os.path.ismount(directory):
+                    run(["umount", directory])
 
 
 def _checked(lab, interfaces=("eth0",), **settings):

@@ -10,14 +10,17 @@
 #include <fstream>
 #include <sstream>
 
+#include "cli/commands/local_doctor.h"
 #include "cli/examples.h"
 #include "tests/unit/cli/lbctl_fixture.h"
 
 namespace lb::cli {
 namespace {
 
+namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
 
@@ -157,6 +160,50 @@ TEST_F(SeeTest, TheDoctorFailsWhereSomethingDoes) {
   EXPECT_EQ(Lbctl({"doctor"}), kRefused);
   EXPECT_THAT(out_, HasSubstr("sysctl x"));
   EXPECT_EQ(err_, "lbctl: 1 check failed\n");
+}
+
+TEST_F(SeeTest, TheDoctorSaysHowToExamineAHostWhereNoLbdAnswers) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can examine a host";
+  server_ = fmt::format("unix:{}no_lbd_{}", ::testing::TempDir(), getpid());
+  EXPECT_EQ(Lbctl({"doctor"}), kRefused);
+  EXPECT_THAT(out_, HasSubstr("cannot reach lbd"));
+  EXPECT_THAT(out_, HasSubstr("not examined: the flags of that lbd are not known"));
+  EXPECT_THAT(out_, HasSubstr(fmt::format("lbctl --server {} doctor -- FLAGS", server_)));
+  EXPECT_EQ(err_, "lbctl: 1 check failed\n");
+  EXPECT_EQ(Lbctl({"doctor", "lbd.yaml"}), kUsage);
+  EXPECT_THAT(err_, HasSubstr("want flags of lbd"));
+  server_ = "127.0.0.1:1";
+  EXPECT_EQ(Lbctl({"doctor", "--", "--bpffs=/b"}), kRefused);
+  EXPECT_THAT(out_, Not(HasSubstr("not examined")));
+}
+
+TEST(LocalDoctorTest, FindingsAreThoseOfLbd) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can examine a host";
+  const fs::path program = fmt::format("{}lbd_{}", ::testing::TempDir(), getpid());
+  const auto examine = [&](const std::string& script) {
+    std::ofstream(program) << "#!/bin/sh\n" << script;
+    fs::permissions(program, fs::perms::owner_all);
+    return ExamineHere(program, "unix:/x", {"--config=/x y", "--bpffs=/b"}).findings(0);
+  };
+  const v1::Finding found = examine(R"(
+echo "lbd: 1 check failed" >&2
+echo '{"findings": [{"check": "bpffs", "level": "fail", "message": "'"$*"'", "fix": "mount it"}]}'
+exit 1)");
+  EXPECT_EQ(found.level(), v1::Finding::LEVEL_FAIL);
+  EXPECT_EQ(found.message(), "--doctor --output=json --config=/x y --bpffs=/b");
+  EXPECT_EQ(found.fix(), "mount it");
+  EXPECT_THAT(examine("echo no such flag; exit 1").message(), HasSubstr("does not work here"));
+  fs::remove(program);
+  EXPECT_THAT(ExamineHere(program, "unix:/x", {"--bpffs=/b"}).findings(0).message(),
+              HasSubstr("does not work here"));
+}
+
+TEST(LocalDoctorTest, TheFlagsOfTheUnitAreRead) {
+  EXPECT_THAT(FlagsOfUnit("{ path=/usr/sbin/lbd ; argv[]=/usr/sbin/lbd --config=/etc/lbd/lbd.yaml "
+                          "--insecure ; ignore_errors=no ; start_time=[n/a] ; pid=0 }\n"),
+              ElementsAre("--config=/etc/lbd/lbd.yaml", "--insecure"));
+  EXPECT_THAT(FlagsOfUnit("{ path=/usr/sbin/lbd ; argv[]=/usr/sbin/lbd ; }"), IsEmpty());
+  EXPECT_THAT(FlagsOfUnit(""), IsEmpty());
 }
 
 TEST_F(SeeTest, TheDoctorDoesNotLoseOneFindingAmongManyAlike) {
