@@ -22,7 +22,7 @@ std::string Scrape(const std::vector<Source>& sources) {
   for (const Source& source : sources) source(samples);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   samples.Add(Metric::kScrapeSeconds, {}, took.count());
-  return samples.ToText();
+  return std::move(samples).ToText();
 }
 
 StatusOr<std::unique_ptr<HttpServer>> ServeExports(const std::string& address, Exports exports) {

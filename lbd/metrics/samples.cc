@@ -1,55 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lbd/metrics/samples.h"
 
-#include <fmt/format.h>
+#include <prometheus/text_serializer.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cassert>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <numeric>
+#include <limits>
 #include <utility>
 
 namespace lb::metrics {
 namespace {
 
-// As Prometheus calls it.
-std::string_view ToString(Type type) {
-  switch (type) {
+prometheus::MetricType TypeOf(const Row& row) {
+  switch (row.type) {
     case Type::kCounter:
-      return "counter";
+      return prometheus::MetricType::Counter;
     case Type::kGauge:
-      return "gauge";
+      return prometheus::MetricType::Gauge;
     case Type::kHistogram:
-      return "histogram";
+      return prometheus::MetricType::Histogram;
   }
-  return "untyped";
-}
-
-void AppendEscaped(std::string_view value, std::string& to) {
-  const auto special = [](char c) { return c == '"' || c == '\\' || c == '\n'; };
-  if (std::ranges::none_of(value, special)) {
-    to += value;
-    return;
-  }
-  for (const char c : value) {
-    if (special(c)) to += '\\';
-    to += c == '\n' ? 'n' : c;
-  }
-}
-
-// The shortest text that is read as `value`, without an exponent where it is a count.
-void AppendNumber(double value, std::string& to) {
-  constexpr double kExact = 1e15;  // counts up to here are exact
-  if (std::trunc(value) == value && std::abs(value) < kExact) {
-    const fmt::format_int count(static_cast<int64_t>(value));
-    to.append(count.data(), count.size());
-  } else {
-    fmt::format_to(std::back_inserter(to), "{}", value);
-  }
+  return prometheus::MetricType::Untyped;
 }
 
 // The next of the comma-separated names, taken off `names`.
@@ -78,78 +52,54 @@ double StartTime() {
 
 }  // namespace
 
-void Samples::AddLine(Metric metric, std::string_view suffix, Labels labels, std::string_view bound,
-                      double value) {
-  std::string& text = lines_[static_cast<size_t>(metric)];
-  text += RowOf(metric).name;
-  text += suffix;
-  char before = '{';
-  const auto add = [&](std::string_view name, std::string_view label) {
-    // To Prometheus a label without a value is none.
-    if (label.empty()) return;
-    text += std::exchange(before, ',');
-    text += name;
-    text += "=\"";
-    AppendEscaped(label, text);
-    text += '"';
-  };
+prometheus::ClientMetric& Samples::AddSample(Metric metric, Labels labels) {
+  prometheus::ClientMetric& sample = samples_[static_cast<size_t>(metric)].emplace_back();
   std::string_view names = RowOf(metric).labels;
-  for (const std::string_view label : labels) {
+  for (const std::string_view value : labels) {
     assert(!names.empty());
-    add(TakeName(names), label);
+    const std::string_view name = TakeName(names);
+    // To Prometheus a label without a value is none.
+    if (!value.empty()) sample.label.push_back({std::string(name), std::string(value)});
   }
   assert(names.empty());
-  add("le", bound);
-  if (before == ',') text += '}';
-  text += ' ';
-  AppendNumber(value, text);
-  text += '\n';
+  return sample;
 }
 
 void Samples::Add(Metric metric, Labels labels, double value) {
-  AddLine(metric, "", labels, "", value);
+  prometheus::ClientMetric& sample = AddSample(metric, labels);
+  if (RowOf(metric).type == Type::kCounter) {
+    sample.counter.value = value;
+  } else {
+    sample.gauge.value = value;
+  }
 }
 
 void Samples::Add(Metric metric, Labels labels, const prometheus::Histogram& histogram) {
-  const auto collected = histogram.Collect().histogram;
-  std::vector<double> bounds;
-  std::vector<uint64_t> counts;
-  uint64_t below = 0;
-  for (const auto& bucket : collected.bucket) {
-    if (std::isfinite(bucket.upper_bound)) bounds.push_back(bucket.upper_bound);
-    counts.push_back(bucket.cumulative_count - std::exchange(below, bucket.cumulative_count));
-  }
-  Add(metric, labels, bounds, counts, collected.sample_sum);
+  AddSample(metric, labels).histogram = histogram.Collect().histogram;
 }
 
 void Samples::Add(Metric metric, Labels labels, std::span<const double> bounds,
                   std::span<const uint64_t> counts, double sum) {
   assert(counts.size() == bounds.size() + 1);
-  const auto total = std::reduce(counts.begin(), counts.end());
-  AddLine(metric, "_count", labels, "", static_cast<double>(total));
-  AddLine(metric, "_sum", labels, "", sum);
-  uint64_t cumulative = 0;
+  auto& histogram = AddSample(metric, labels).histogram;
+  histogram.sample_sum = sum;
   for (size_t i = 0; i < counts.size(); ++i) {
-    cumulative += counts[i];
-    const std::string bound = i < bounds.size() ? fmt::format("{}", bounds[i]) : "+Inf";
-    AddLine(metric, "_bucket", labels, bound, static_cast<double>(cumulative));
+    histogram.sample_count += counts[i];
+    const double bound = i < bounds.size() ? bounds[i] : std::numeric_limits<double>::infinity();
+    histogram.bucket.push_back({.cumulative_count = histogram.sample_count, .upper_bound = bound});
   }
 }
 
-std::string Samples::ToText() const {
-  size_t size = 0;
-  constexpr size_t kHead = 300;  // of a metric: its name twice, help and type
-  for (const std::string& lines : lines_) size += lines.empty() ? 0 : kHead + lines.size();
-  std::string text;
-  text.reserve(size);
-  for (size_t i = 0; i < lines_.size(); ++i) {
-    if (lines_[i].empty()) continue;
-    const Row& row = kCatalogue[i];
-    fmt::format_to(std::back_inserter(text), "# HELP {0} {1}\n# TYPE {0} {2}\n", row.name, row.help,
-                   ToString(row.type));
-    text += lines_[i];
+std::string Samples::ToText() && {
+  std::vector<prometheus::MetricFamily> families;
+  for (size_t i = 0; i < samples_.size(); ++i) {
+    if (samples_[i].empty()) continue;
+    families.push_back({.name = std::string(kCatalogue[i].name),
+                        .help = std::string(kCatalogue[i].help),
+                        .type = TypeOf(kCatalogue[i]),
+                        .metric = std::move(samples_[i])});
   }
-  return text;
+  return prometheus::TextSerializer().Serialize(families);
 }
 
 void CollectProcess(Samples& samples) {

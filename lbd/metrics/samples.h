@@ -2,6 +2,7 @@
 #pragma once
 
 #include <prometheus/histogram.h>
+#include <prometheus/metric_family.h>
 
 #include <array>
 #include <functional>
@@ -16,8 +17,7 @@
 
 namespace lb::metrics {
 
-// The values of one scrape. They are text from the start: one real has ten of them, and there may
-// be tens of thousands of reals. Thread-compatible.
+// The values of one scrape. Thread-compatible.
 class Samples {
  public:
   // The values of a metric's labels, in the order of the catalogue; an empty one is left out.
@@ -31,14 +31,12 @@ class Samples {
            std::span<const uint64_t> counts, double sum);
 
   // What was added, in the text format of Prometheus (version 0.0.4).
-  std::string ToText() const;
+  std::string ToText() &&;
 
  private:
-  // `suffix` and `bound` ("le") are a histogram's.
-  void AddLine(Metric metric, std::string_view suffix, Labels labels, std::string_view bound,
-               double value);
+  prometheus::ClientMetric& AddSample(Metric metric, Labels labels);
 
-  std::array<std::string, std::size(kCatalogue)> lines_;  // by metric
+  std::array<std::vector<prometheus::ClientMetric>, std::size(kCatalogue)> samples_;
 };
 
 // Whoever counts something adds it to each scrape; called from the listener's threads.

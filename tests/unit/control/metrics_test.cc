@@ -41,7 +41,7 @@ class MetricsTest : public ::testing::Test {
   std::string Text() {
     metrics::Samples samples;
     CollectMetrics(*controller_, "1.2.3", samples);
-    return samples.ToText();
+    return std::move(samples).ToText();
   }
 
   testing::FakeDataplane* plane_;
