@@ -17,21 +17,23 @@
 #include "trace.h"
 #include "vip.h"
 
-static __always_inline enum lb_verdict forward(struct packet *p)
+/* `entry`: the one of lb_reals at which the packet counts. */
+static __always_inline enum lb_verdict forward(struct packet *p, __u32 *entry)
 {
 	const struct lb_vip *vip = vip_find(p->destination, p->destination_port_be, p->protocol);
 	const struct lb_real *reals = lb_table(lb_reals);
 	const struct lb_vip *group;
 	enum lb_verdict verdict;
-	__u32 index;
 	__u64 hash;
 
 	if (!vip)
 		return LB_NOT_VIP;
 	trace_vip(p, vip);
 	verdict = p->about ? LB_CONTINUE : guard(vip, p);
-	if (verdict != LB_CONTINUE)
+	if (verdict != LB_CONTINUE) {
+		*entry = ring_first_entry(ring_place(vip));
 		return verdict;
+	}
 	group = guard_route(vip, p);
 	if (group) {
 		vip = group;
@@ -40,20 +42,46 @@ static __always_inline enum lb_verdict forward(struct packet *p)
 	hash = unlikely(p->fragment && vip->options & LB_VIP_FRAGMENTS_BY_ADDRESS)
 		       ? ring_hash_fields(vip->hash_k0, vip->hash_k1, p->source, 0, p->v6)
 		       : ring_hash(vip, p);
-	index = ring_real(vip, hash, p, named_real(vip, p));
-	if (!index)
+	if (!ring_real(vip, hash, p, named_real(vip, p), entry))
 		return LB_NO_REAL;
-	trace_real(p, index);
-	verdict = encap(p, &reals[index & lb_config.real_mask], lb_outer_hash(hash));
-	if (verdict == LB_FORWARD)
-		stats_count_forward(p, index);
-	return verdict;
+	trace_real(p, *entry);
+	return encap(p, &reals[*entry & lb_config.real_mask], lb_outer_hash(hash));
+}
+
+static __always_inline int action_of(enum lb_verdict verdict)
+{
+	switch (verdict) {
+#define LB_VERDICT_ACTION(NAME, name, action, text) \
+	case LB_##NAME:                             \
+		return XDP_##action;
+		LB_VERDICTS(LB_VERDICT_ACTION)
+#undef LB_VERDICT_ACTION
+	default:
+		return XDP_ABORTED;
+	}
+}
+
+/* What became of a packet, at its VIP and real. */
+static __always_inline void count(const struct packet *p, enum lb_verdict verdict, __u32 entry)
+{
+	if (likely(verdict == LB_FORWARD))
+		stats_count_forward(p, entry);
+	else if (action_of(verdict) == XDP_DROP)
+		stats_count_drop(entry);
+}
+
+static __always_inline int is_slow(enum lb_verdict verdict)
+{
+	return verdict == LB_SLOW || (verdict == LB_TOO_BIG && packet_stage(LB_STAGE_TOO_BIG));
 }
 
 static __always_inline enum lb_verdict forward_plain(struct packet *p)
 {
-	enum lb_verdict verdict = forward(p);
+	__u32 entry = 0;
+	enum lb_verdict verdict = forward(p, &entry);
 
+	if (!is_slow(verdict))
+		count(p, verdict, entry);
 	if (packet_stage(LB_STAGE_DECAP) && verdict == LB_NOT_VIP && decap_is_gue(p))
 		return LB_SLOW;
 	return verdict;
@@ -110,6 +138,7 @@ static __always_inline enum lb_verdict find_packet(struct packet *p)
 static __always_inline enum lb_verdict decide_full(struct packet *p)
 {
 	enum lb_verdict verdict = find_packet(p);
+	__u32 entry = 0;
 
 	if (verdict != LB_CONTINUE)
 		return verdict;
@@ -122,25 +151,13 @@ static __always_inline enum lb_verdict decide_full(struct packet *p)
 	if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
 		return LB_NOT_VIP;
 	stats_forget(p);
-	verdict = forward(p);
+	verdict = forward(p, &entry);
 	if (verdict == LB_TOO_BIG)
 		verdict = too_big(p);
+	count(p, verdict, entry);
 	if (verdict == LB_FORWARD && p->fragment == PACKET_FIRST_FRAGMENT)
 		fragment_record(p);
 	return verdict;
-}
-
-static __always_inline int action_of(enum lb_verdict verdict)
-{
-	switch (verdict) {
-#define LB_VERDICT_ACTION(NAME, name, action, text) \
-	case LB_##NAME:                             \
-		return XDP_##action;
-		LB_VERDICTS(LB_VERDICT_ACTION)
-#undef LB_VERDICT_ACTION
-	default:
-		return XDP_ABORTED;
-	}
 }
 
 /* What is for no VIP: an answer to a health probe, or the host's. */
@@ -168,11 +185,6 @@ static __noinline __u64 decide_slow(struct xdp_md *ctx, int traced)
 	verdict = decide_full(&p);
 	trace_decided(&p, verdict, action_of(verdict));
 	return verdict | (__u64)p.out_ifindex << 32;
-}
-
-static __always_inline int is_slow(enum lb_verdict verdict)
-{
-	return verdict == LB_SLOW || (verdict == LB_TOO_BIG && packet_stage(LB_STAGE_TOO_BIG));
 }
 
 static __always_inline enum lb_verdict decide(struct xdp_md *ctx, int traced, __u32 *out_ifindex)

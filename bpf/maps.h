@@ -48,6 +48,9 @@ LB_TABLE(struct lb_server_id_bucket, lb_server_ids);
 LB_TABLE(struct lb_counter, lb_counters);
 /* Those of them that open a TCP connection; an index as that of lb_counters. Likewise. */
 LB_TABLE(__u64, lb_connections);
+/* Dropped packets, by the same index: at a real that they were meant for, else at the entry in
+ * front of the VIP's reals. Likewise. */
+LB_TABLE(__u64, lb_drops);
 /* Whom VIPs serve. Written by user space, but for `due`. */
 LB_TABLE(struct lb_policy, lb_policies);
 /* What was refused, per CPU and policy. Written by the program. */

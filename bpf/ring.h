@@ -128,11 +128,23 @@ static __always_inline __u64 ring_hash(const struct lb_vip *vip, const struct pa
 	return flow;
 }
 
-/* The index in lb_reals of the flow's real, or 0 where there is none. */
-static __always_inline __u32 ring_real(const struct lb_vip *vip, __u64 hash, const struct packet *p,
-				       struct named_real named)
+static __always_inline __u64 ring_place(const struct lb_vip *vip)
 {
-	__u64 place = *(volatile const __u64 *)&vip->place;
+	return *(volatile const __u64 *)&vip->place;
+}
+
+/* The entry in lb_reals in front of the reals of a VIP, which stands for none of them. */
+static __always_inline __u32 ring_first_entry(__u64 place)
+{
+	return place >> LB_PLACE_REAL_SHIFT & LB_PLACE_REAL_MASK;
+}
+
+/* The flow's real, numbered within the VIP, or 0 where there is none. `entry`: its index in
+ * lb_reals. */
+static __always_inline __u32 ring_real(const struct lb_vip *vip, __u64 hash, const struct packet *p,
+				       struct named_real named, __u32 *entry)
+{
+	__u64 place = ring_place(vip);
 	__u32 slot = hash >> (64 - (place >> LB_PLACE_BITS_SHIFT));
 	__u32 index = ((__u32)place + slot) & lb_config.ring_mask;
 	const __u16 *ring = lb_table(lb_ring);
@@ -146,9 +158,8 @@ static __always_inline __u32 ring_real(const struct lb_vip *vip, __u64 hash, con
 					 named.opens ? LB_FLOW_OPEN : flow_event(p));
 	else if (named.number && !named.opens)
 		real = named.number;
-	if (!real)
-		return 0;
-	return (place >> LB_PLACE_REAL_SHIFT & LB_PLACE_REAL_MASK) + real;
+	*entry = ring_first_entry(place) + real;
+	return real;
 }
 
 #endif /* LB_BPF_RING_H */

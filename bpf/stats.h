@@ -53,11 +53,24 @@ static __always_inline void stats_count_record(enum lb_flow_record record)
 	stats_count_verdict(LB_VERDICT_SLOT_RECORDS + record);
 }
 
+/* Of an entry of lb_reals, in the tables that count by them. */
+static __always_inline __u32 stats_index(__u32 real)
+{
+	return (stats_cpu() << lb_config.real_bits | real) & lb_config.counter_mask;
+}
+
+static __always_inline void stats_count_drop(__u32 real)
+{
+	__u64 *drops = lb_table(lb_drops);
+
+	drops[stats_index(real)]++;
+}
+
 static __always_inline void stats_count_forward(const struct packet *p, __u32 real)
 {
 	struct lb_counter *counters = lb_table(lb_counters);
 	__u64 *connections = lb_table(lb_connections);
-	__u32 index = (stats_cpu() << lb_config.real_bits | real) & lb_config.counter_mask;
+	__u32 index = stats_index(real);
 
 	counters[index].packets++;
 	counters[index].bytes += p->ip_length;

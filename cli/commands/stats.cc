@@ -15,15 +15,22 @@ namespace lb::cli {
 namespace {
 
 Table VipTable(const v1::GetStatsResponse& stats) {
-  Table table({{"VIP"}, {"NAME"}, {"REAL"}, {"PACKETS", Align::kRight}, {"BYTES", Align::kRight}});
+  Table table({{"VIP"},
+               {"NAME"},
+               {"REAL"},
+               {"PACKETS", Align::kRight},
+               {"BYTES", Align::kRight},
+               {"DROPPED", Align::kRight}});
+  const auto add = [&](const std::string& vip, const std::string& name, const std::string& real,
+                       const v1::Counter& counter) {
+    const Colour colour = counter.dropped() > 0 ? Colour::kRed : Colour::kNone;
+    table.Add({vip, name, real, HumanCount(counter.packets()), HumanBytes(counter.bytes()),
+               Cell(HumanCount(counter.dropped()), colour)});
+  };
   for (const v1::VipStats& vip : stats.vips()) {
     const std::string route = vip.source_route();
-    table.Add({ToText(vip.vip()), route.empty() ? vip.name() : "from " + route, "all",
-               HumanCount(vip.total().packets()), HumanBytes(vip.total().bytes())});
-    for (const v1::RealStats& real : vip.reals()) {
-      table.Add({"", "", real.address(), HumanCount(real.counter().packets()),
-                 HumanBytes(real.counter().bytes())});
-    }
+    add(ToText(vip.vip()), route.empty() ? vip.name() : "from " + route, "all", vip.total());
+    for (const v1::RealStats& real : vip.reals()) add("", "", real.address(), real.counter());
   }
   return table;
 }

@@ -598,6 +598,7 @@ void WriteCounter(const dataplane::Counter& counter, v1::Counter& proto) {
   proto.set_packets(counter.packets);
   proto.set_bytes(counter.bytes);
   proto.set_connections(counter.connections);
+  proto.set_dropped(counter.dropped);
 }
 
 }  // namespace

@@ -96,6 +96,7 @@ void CollectVip(const dataplane::VipCounters& counters, const Group& group, Samp
   add(Metric::kVipPackets, counters.total.packets);
   add(Metric::kVipBytes, counters.total.bytes);
   add(Metric::kVipConnections, counters.total.connections);
+  add(Metric::kVipDropped, counters.total.dropped);
   const dataplane::TrackingStats& tracking = counters.tracking;
   add(Metric::kVipFlows, tracking.flows);
   add(Metric::kVipFlowCapacity, tracking.flow_capacity);
@@ -119,6 +120,7 @@ void CollectVip(const dataplane::VipCounters& counters, const Group& group, Samp
     add_real(Metric::kRealPackets, real.counter.packets);
     add_real(Metric::kRealBytes, real.counter.bytes);
     add_real(Metric::kRealConnections, real.counter.connections);
+    add_real(Metric::kRealDropped, real.counter.dropped);
     add_real(Metric::kRealFlows, real.flows);
   }
 }

@@ -54,11 +54,13 @@ struct Counter {
   uint64_t packets = 0;
   uint64_t bytes = 0;
   uint64_t connections = 0;  // packets that open a TCP connection
+  uint64_t dropped = 0;      // packets that were for it, besides
 
   Counter& operator+=(const Counter& other) {
     packets += other.packets;
     bytes += other.bytes;
     connections += other.connections;
+    dropped += other.dropped;
     return *this;
   }
   bool operator==(const Counter&) const = default;

@@ -25,7 +25,7 @@ constexpr std::string_view kShared[] = {"lb_vips",      "lb_wide_vips",  "lb_por
                                         "lb_ring",      "lb_ring_next",  "lb_reals",
                                         "lb_next_hops", "lb_id_configs", "lb_server_ids"};
 // Only counted: one entry takes everything.
-constexpr std::string_view kCounters[] = {"lb_counters", "lb_connections"};
+constexpr std::string_view kCounters[] = {"lb_counters", "lb_connections", "lb_drops"};
 
 struct Run {
   ProgramRun result;

@@ -100,6 +100,7 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
        sizeof(lb_server_id_bucket) * sizes.server_id_buckets},
       {&self->counters_map_, "lb_counters", sizeof(lb_counter) * counters},
       {&self->connections_map_, "lb_connections", sizeof(uint64_t) * counters},
+      {&self->drops_map_, "lb_drops", sizeof(uint64_t) * counters},
       {&self->verdicts_map_, "lb_verdicts", sizeof(uint64_t) * LB_VERDICT_SLOTS * sizes.cpus},
       {&self->policies_map_, "lb_policies", sizeof(lb_policy) * sizes.policies},
       {&self->policy_counts_map_, "lb_policy_counts",
@@ -144,11 +145,11 @@ StatusOr<std::unique_ptr<Forwarder>> Forwarder::Create(const model::Settings& se
 }
 
 std::vector<const MappedArray*> Forwarder::maps() const {
-  return {&vips_map_,        &wide_vips_map_,  &port_rules_map_,    &ring_map_,
-          &ring_next_map_,   &refused_map_,    &flows_map_,         &reals_map_,
-          &hops_map_,        &id_configs_map_, &server_ids_map_,    &counters_map_,
-          &connections_map_, &policies_map_,   &policy_counts_map_, &source_buckets_map_,
-          &verdicts_map_,    &icmp_due_map_,   &scratch_map_};
+  return {&vips_map_,           &wide_vips_map_,  &port_rules_map_, &ring_map_,
+          &ring_next_map_,      &refused_map_,    &flows_map_,      &reals_map_,
+          &hops_map_,           &id_configs_map_, &server_ids_map_, &counters_map_,
+          &connections_map_,    &drops_map_,      &policies_map_,   &policy_counts_map_,
+          &source_buckets_map_, &verdicts_map_,   &icmp_due_map_,   &scratch_map_};
 }
 
 std::vector<const PrefixMap*> Forwarder::prefix_maps() const {
@@ -183,6 +184,7 @@ std::optional<Forwarder::InstalledVip> Forwarder::Allocate(size_t slots, size_t 
   }
   vip.place.ring_start = *ring;
   vip.place.real_start = *reals;
+  vip.nobody.baseline = RawCounter(*reals);
   const model::Slots::Words words = WordsAt(vip.place);
   std::ranges::fill(words.ring, 0);
   std::ranges::fill(words.refused, 0);
@@ -226,6 +228,7 @@ Forwarder::InstalledVip Forwarder::Move(InstalledVip& vip, InstalledVip room) {
   vip.retired = {};  // CarryCounters() takes it from `before`
   vip.slots = before.slots->CopyTo(WordsAt(room.place));
   vip.place = room.place;
+  vip.nobody = room.nobody;
   vip.real_capacity = room.real_capacity;
   vip_index_->SetPlace(vip.service.vip.key, EncodePlace(vip.place));
   return before;
@@ -737,12 +740,14 @@ void Forwarder::SetNextHops(const std::map<IpAddress, NextHop>& hops) {
 Counter Forwarder::RawCounter(uint32_t index) const {
   const auto counters = counters_map_.as<lb_counter>();
   const auto connections = connections_map_.as<uint64_t>();
+  const auto drops = drops_map_.as<uint64_t>();
   Counter sum;
   for (uint32_t cpu = 0; cpu < sizes_.cpus; ++cpu) {
     const size_t at = size_t{cpu} * sizes_.reals + index;
     sum.packets += __atomic_load_n(&counters[at].packets, __ATOMIC_RELAXED);
     sum.bytes += __atomic_load_n(&counters[at].bytes, __ATOMIC_RELAXED);
     sum.connections += __atomic_load_n(&connections[at], __ATOMIC_RELAXED);
+    sum.dropped += __atomic_load_n(&drops[at], __ATOMIC_RELAXED);
   }
   return sum;
 }
@@ -751,11 +756,13 @@ Counter Forwarder::CounterOf(const InstalledVip& vip, const InstalledReal& real)
   const Counter raw = RawCounter(IndexOf(vip, real));
   return {real.before.packets + raw.packets - real.baseline.packets,
           real.before.bytes + raw.bytes - real.baseline.bytes,
-          real.before.connections + raw.connections - real.baseline.connections};
+          real.before.connections + raw.connections - real.baseline.connections,
+          real.before.dropped + raw.dropped - real.baseline.dropped};
 }
 
 Counter Forwarder::CountedOutside(const InstalledVip& vip) const {
   Counter counted = vip.retired;
+  counted += CounterOf(vip, vip.nobody);
   for (const LeavingReal& leaving : vip.leaving) counted += CounterOf(vip, leaving.real);
   return counted;
 }
@@ -769,6 +776,7 @@ Counter Forwarder::TotalOf(const InstalledVip& vip) const {
 void Forwarder::CarryCounters(const Forwarder& owner, const InstalledVip& from, InstalledVip* to) {
   Counter& retired = to != nullptr ? to->retired : retired_;
   retired += from.retired;
+  retired += owner.CounterOf(from, from.nobody);
   for (const auto& [address, real] : from.reals) {
     const Counter counted = owner.CounterOf(from, real);
     const bool stays = to != nullptr && to->reals.contains(address);

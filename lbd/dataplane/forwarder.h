@@ -116,6 +116,7 @@ class Forwarder {
     uint32_t real_capacity =
         0;  // entries of lb_reals from place.real_start, the unused one included
     std::map<IpAddress, InstalledReal> reals;
+    InstalledReal nobody;  // the unused entry: what the VIP drops before it has a real counts there
     std::vector<LeavingReal> leaving;
     Counter retired;  // counted by reals that are gone
     std::optional<model::Slots> slots;
@@ -205,8 +206,8 @@ class Forwarder {
   Clock clock_;
   MappedArray vips_map_, wide_vips_map_, port_rules_map_, ring_map_, ring_next_map_, refused_map_,
       flows_map_, reals_map_, hops_map_, id_configs_map_, server_ids_map_, counters_map_,
-      connections_map_, verdicts_map_, policies_map_, policy_counts_map_, source_buckets_map_,
-      icmp_due_map_, scratch_map_;
+      connections_map_, drops_map_, verdicts_map_, policies_map_, policy_counts_map_,
+      source_buckets_map_, icmp_due_map_, scratch_map_;
   PrefixMap scopes_map_, sources_map_;
   Program program_;
   std::unique_ptr<VipIndex> vip_index_;

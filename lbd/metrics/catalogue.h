@@ -31,6 +31,9 @@ enum class Type : uint8_t { kCounter, kGauge, kHistogram };
   X(kVipBytes, "lbd_vip_bytes_total", kCounter, "vip,route,name", "Bytes forwarded, inner IP packets.")  \
   X(kVipConnections, "lbd_vip_connections_total", kCounter, "vip,route,name",                            \
     "New TCP connections: SYN packets forwarded, retransmitted ones included.")                    \
+  X(kVipDropped, "lbd_vip_dropped_packets_total", kCounter, "vip,route,name",                            \
+    "Packets that reached the VIP and were dropped, for whatever reason, those of its reals "      \
+    "included.")                                                                                   \
   X(kVipRefused, "lbd_vip_refused_packets_total", kCounter, "vip,name,reason",                     \
     "Packets refused by the source policy: denied, limited (VIP) or source_limited (client).")     \
   X(kVipReals, "lbd_vip_reals", kGauge, "vip,route,name,state", "Configured reals by wanted state.")     \
@@ -46,6 +49,8 @@ enum class Type : uint8_t { kCounter, kGauge, kHistogram };
     "Bytes forwarded to a real, inner IP packets.")                                                \
   X(kRealConnections, "lbd_real_connections_total", kCounter, "vip,route,real",                          \
     "New TCP connections: SYN packets forwarded to a real, retransmitted ones included.")          \
+  X(kRealDropped, "lbd_real_dropped_packets_total", kCounter, "vip,route,real",                          \
+    "Packets for a real that were dropped: no next hop, too big, and the like.")                   \
   X(kRealSlots, "lbd_real_slots", kGauge, "vip,route,real", "Slots of the ring that lead to a real.")    \
   X(kRealFlows, "lbd_real_tracked_flows", kGauge, "vip,route,real", "Tracked flows of a real.")          \
   X(kProbing, "lbd_probing", kGauge, "mode",                                                       \

@@ -211,6 +211,7 @@ TEST_F(AbiLayoutTest, TheTablesHoldTheStructsOfTheContract) {
       {"lb_next_hops", sizeof(lb_next_hop)},
       {"lb_counters", sizeof(lb_counter)},
       {"lb_connections", sizeof(uint64_t)},
+      {"lb_drops", sizeof(uint64_t)},
       {"lb_verdicts", sizeof(uint64_t)},
       {"lb_id_configs", sizeof(lb_id_config)},
       {"lb_server_ids", sizeof(lb_server_id_bucket)},

@@ -45,6 +45,15 @@ dataplane::Counter SumOf(const std::map<IpAddress, dataplane::Counter>& counters
   return sum;
 }
 
+// By VIP.
+std::map<model::VipKey, uint64_t> DroppedOf(Balancer& balancer) {
+  std::map<model::VipKey, uint64_t> dropped;
+  for (const auto& vip : balancer.forwarder().ReadVipCounters()) {
+    if (vip.total.dropped > 0) dropped[vip.key] = vip.total.dropped;
+  }
+  return dropped;
+}
+
 uint64_t ForwardedOf(Balancer& balancer) { return balancer.forwarder().ReadVerdicts()[LB_FORWARD]; }
 
 IpHeader ToVip() { return {.source = kClient4, .destination = kVip4}; }
@@ -104,6 +113,28 @@ TEST(CountersTest, EveryVerdictIsCountedOncePerPacket) {
   const Verdicts counted = balancer.forwarder().ReadVerdicts();
   EXPECT_EQ(counted, expected);
   EXPECT_EQ(std::accumulate(counted.begin(), counted.end(), uint64_t{0}), sent);
+
+  // Those that got as far as a VIP count there, too, and at the real if they had one.
+  const uint64_t at_real = counted[LB_ENCAP_FAILED] + counted[LB_TOO_BIG];
+  const std::map<model::VipKey, uint64_t> dropped = {{kWeb4, at_real},
+                                                     {kEmpty, counted[LB_NO_REAL]},
+                                                     {kUnreachable, counted[LB_NO_NEXT_HOP]},
+                                                     {closed.vip.key, counted[LB_SOURCE_DENIED]},
+                                                     {near.vip.key, counted[LB_L2_LOOP]}};
+  EXPECT_EQ(DroppedOf(balancer), dropped);
+  EXPECT_EQ(balancer.CounterOf(kWeb4, Real4(1)).dropped, at_real);
+  EXPECT_EQ(balancer.CounterOf(kUnreachable, Real4(2)).dropped, counted[LB_NO_NEXT_HOP]);
+  EXPECT_EQ(balancer.CounterOf(closed.vip.key, Real4(1)), dataplane::Counter{});
+}
+
+TEST(CountersTest, WhatIsTooBigIsDroppedAtItsRealWithoutIcmp) {
+  model::Settings settings;
+  settings.icmp.too_big_per_second = 0;
+  Balancer balancer(settings);
+  balancer.Serve({MakeService(kWeb4, {Real4(1)})});
+  const Bytes frame = Ethernet({}, Ip(ToVip(), Tcp({}, std::string(1441, 'x'))));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(balancer.Send(frame).verdict, LB_TOO_BIG);
+  EXPECT_EQ(balancer.CounterOf(kWeb4, Real4(1)), (dataplane::Counter{.dropped = 3}));
 }
 
 TEST(CountersTest, PacketsAndBytesPerVipAndRealAreExact) {
@@ -148,6 +179,31 @@ TEST(CountersTest, CountersSurviveEveryMove) {
     before = CountersOf(balancer, kWeb4);
     EXPECT_EQ(SumOf(before).packets, sum + 777);
   }
+}
+
+TEST(CountersTest, DropsSurviveEveryMove) {
+  Balancer balancer;
+  const dataplane::Service other = MakeService(kWeb6, RealsUpTo(3));
+  balancer.Serve({other, MakeService(kWeb4, {})});
+  SendFlows(balancer, kWeb4, 10);  // no real
+  balancer.Serve({other, MakeService(kWeb4, {Real4(1)})});
+  balancer.SetNextHops({});
+  SendFlows(balancer, kWeb4, 5);                                   // no next hop
+  balancer.Serve({other, MakeService(kWeb4, RealsUpTo(40), 12)});  // beyond capacity
+  EXPECT_EQ(balancer.CounterOf(kWeb4, Real4(1)).dropped, 5u);
+  EXPECT_EQ(DroppedOf(balancer)[kWeb4], 15u);
+  balancer.Serve({other, MakeService(kWeb4, {})});  // without the real that has some
+  SendFlows(balancer, kWeb4, 2);
+  EXPECT_EQ(DroppedOf(balancer)[kWeb4], 17u);
+
+  Balancer next;
+  next.Serve({MakeService(kWeb4, RealsUpTo(2))});
+  next.forwarder().ContinueCounters(balancer.forwarder());
+  EXPECT_EQ(DroppedOf(next)[kWeb4], 17u);
+
+  balancer.Serve({other});
+  balancer.Serve({MakeService(kEmpty, {}), other, MakeService(kWeb4, {})});  // in freed regions
+  EXPECT_EQ(DroppedOf(balancer), (std::map<model::VipKey, uint64_t>{}));
 }
 
 TEST(CountersTest, ForwardedPacketsOfWhatIsGoneStayInTheSum) {

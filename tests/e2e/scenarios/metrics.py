@@ -167,6 +167,10 @@ def metrics():
         for verdict, packets in (("echo_reply", PINGS), ("no_real", DATAGRAMS)):
             expect(by_verdict[verdict] == from_lbctl[verdict] == sum(packets.values()),
                    f"{verdict}: sent {packets}; /metrics {by_verdict}, lbctl {from_lbctl}")
+        dropped = {labels(sample)["vip"]: value for sample, value in samples.items()
+                   if sample.startswith("lbd_vip_dropped_packets_total") and value > 0}
+        expect(dropped == {f"{VIP4}:81/udp": DATAGRAMS[VIP4], f"[{VIP6}]:81/udp": DATAGRAMS[VIP6]},
+               f"dropped at their VIPs: {dropped}, sent {DATAGRAMS}")
         expect_top_agrees(lab, before, by_verdict)
         runs, seconds = (samples[f"lbd_program_{name}_total"] for name in ("runs", "run_seconds"))
         expect(runs >= by_verdict["forward"] and 1e-8 < seconds / runs < 1e-3,

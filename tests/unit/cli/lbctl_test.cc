@@ -471,18 +471,18 @@ TEST_F(LbctlTest, StatsHideVerdictsThatNobodyGot) {
 vips:
   - vip: {address: 192.0.2.1, port: 80, protocol: tcp}
     name: web
-    total: {packets: 1234, bytes: 2048}
-    reals: [{address: 10.0.0.1, counter: {packets: 1234, bytes: 2048}}, {address: 10.0.0.2, counter: {}}]
+    total: {packets: 1234, bytes: 2048, dropped: 12}
+    reals: [{address: 10.0.0.1, counter: {packets: 1234, bytes: 2048}}, {address: 10.0.0.2, counter: {dropped: 5}}]
 verdicts:
   - {verdict: forward, action: tx, packets: 1234, description: Sent to a real.}
   - {verdict: no_real, action: drop, packets: 0, description: The VIP has no usable real.}
 )");
   EXPECT_EQ(Lbctl({"stats"}), kDone);
   EXPECT_EQ(out_,
-            "VIP               NAME  REAL      PACKETS    BYTES\n"
-            "192.0.2.1:80/tcp  web   all         1,234  2.0 KiB\n"
-            "                        10.0.0.1    1,234  2.0 KiB\n"
-            "                        10.0.0.2        0      0 B\n"
+            "VIP               NAME  REAL      PACKETS    BYTES  DROPPED\n"
+            "192.0.2.1:80/tcp  web   all         1,234  2.0 KiB       12\n"
+            "                        10.0.0.1    1,234  2.0 KiB        0\n"
+            "                        10.0.0.2        0      0 B        5\n"
             "\n"
             "VERDICT  ACTION  PACKETS  MEANING\n"
             "forward  tx        1,234  Sent to a real.\n");

@@ -52,8 +52,8 @@ class MetricsTest : public ::testing::Test {
 TEST_F(MetricsTest, WhatTheDataPlaneCountedIsExported) {
   plane_->stats.vips = {
       {.key = Key("192.0.2.1:80/tcp"),
-       .total = {7, 700, 3},
-       .reals = {{.address = Ip("10.0.0.1"), .counter = {5, 500, 2}, .flows = 4}},
+       .total = {7, 700, 3, 9},
+       .reals = {{.address = Ip("10.0.0.1"), .counter = {5, 500, 2, 6}, .flows = 4}},
        .tracking = {.slots = 16384, .changing_slots = 10, .settling_slots = 6, .flows = 4}}};
   plane_->stats.verdicts = {{"forward", "tx", "Sent.", 7}, {"no_real", "drop", "None.", 2}};
   plane_->stats.cpu_packets = {4, 5};
@@ -66,7 +66,9 @@ TEST_F(MetricsTest, WhatTheDataPlaneCountedIsExported) {
            R"(lbd_vip_bytes_total{vip="192.0.2.1:80/tcp",name="web"} 700)",
            R"(lbd_vip_connections_total{vip="192.0.2.1:80/tcp",name="web"} 3)",
            R"(lbd_real_packets_total{vip="192.0.2.1:80/tcp",real="10.0.0.1"} 5)",
+           R"(lbd_vip_dropped_packets_total{vip="192.0.2.1:80/tcp",name="web"} 9)",
            R"(lbd_real_connections_total{vip="192.0.2.1:80/tcp",real="10.0.0.1"} 2)",
+           R"(lbd_real_dropped_packets_total{vip="192.0.2.1:80/tcp",real="10.0.0.1"} 6)",
            R"(lbd_real_tracked_flows{vip="192.0.2.1:80/tcp",real="10.0.0.1"} 4)",
            R"(lbd_vip_slots{vip="192.0.2.1:80/tcp",name="web",state="stable"} 16368)",
            R"(lbd_vip_slots{vip="192.0.2.1:80/tcp",name="web",state="changing"} 10)",
