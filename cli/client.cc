@@ -12,10 +12,12 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <string_view>
 #include <system_error>
 
 #include "lb/v1/load_balancer_service.grpc.pb.h"
+#include "lbd/base/mutex.h"
 #include "lbd/base/unique_fd.h"
 
 namespace lb::cli {
@@ -96,26 +98,58 @@ std::string Unreachable(const std::string& server, const std::string& grpc_messa
 
 struct Client::Rpc {
   std::unique_ptr<v1::LoadBalancer::Stub> stub;
+  Mutex mutex;
+  std::set<grpc::ClientContext*> running LB_GUARDED_BY(mutex);
+  bool cancelled LB_GUARDED_BY(mutex) = false;
+};
+
+// A call's context, which Cancel() finds while the call is under way.
+class Client::Context {
+ public:
+  explicit Context(Rpc& rpc) : rpc_(rpc) {
+    const MutexLock lock(rpc_.mutex);
+    if (rpc_.cancelled) context_.TryCancel();
+    rpc_.running.insert(&context_);
+  }
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  ~Context() {
+    const MutexLock lock(rpc_.mutex);
+    rpc_.running.erase(&context_);
+  }
+
+  grpc::ClientContext& operator*() { return context_; }
+  grpc::ClientContext* operator->() { return &context_; }
+
+ private:
+  Rpc& rpc_;
+  grpc::ClientContext context_;
 };
 
 Client::Client(std::string server, std::chrono::milliseconds timeout, const TlsFiles& tls)
     : server_(server.starts_with('/') ? std::string(kUnixScheme) + server : std::move(server)),
       timeout_(timeout),
-      rpc_(new Rpc{v1::LoadBalancer::NewStub(Connect(server_, tls))}) {}
+      rpc_(new Rpc{.stub = v1::LoadBalancer::NewStub(Connect(server_, tls))}) {}
 Client::~Client() = default;
+
+void Client::Cancel() {
+  const MutexLock lock(rpc_->mutex);
+  rpc_->cancelled = true;
+  for (grpc::ClientContext* context : rpc_->running) context->TryCancel();
+}
 
 template <typename Response, typename Request, typename Method>
 StatusOr<Response> Client::Invoke(Method method, const Request& request) {
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + timeout_);
+  Context context(*rpc_);
+  context->set_deadline(std::chrono::system_clock::now() + timeout_);
   Response response;
-  const grpc::Status status = ((*rpc_->stub).*method)(&context, request, &response);
+  const grpc::Status status = ((*rpc_->stub).*method)(&*context, request, &response);
   if (status.ok()) return response;
   return Explain(status.error_code(), status.error_message());
 }
 
 Status Client::Explain(int code, std::string message) const {
-  // We cancel nothing: lbd ended in the middle of the call.
+  // If it was not our Cancel(), lbd ended in the middle of the call.
   if (code == grpc::StatusCode::CANCELLED) return Unavailable(Unreachable(server_, message));
   if (code == grpc::StatusCode::UNAVAILABLE) {
     message = Unreachable(server_, message);
@@ -133,12 +167,12 @@ Status Client::Explain(int code, std::string message) const {
 template <typename Response, typename Method, typename Request>
 Status Client::Stream(Method method, const Request& request,
                       const std::function<bool(const Response&)>& visitor) {
-  grpc::ClientContext context;
-  const auto reader = ((*rpc_->stub).*method)(&context, request);
+  Context context(*rpc_);
+  const auto reader = ((*rpc_->stub).*method)(&*context, request);
   Response response;
   while (reader->Read(&response)) {
     if (visitor(response)) continue;
-    context.TryCancel();
+    context->TryCancel();
     while (reader->Read(&response)) {
     }
     (void)reader->Finish();

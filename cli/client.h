@@ -29,6 +29,9 @@ class Client {
   Client(std::string server, std::chrono::milliseconds timeout, const TlsFiles& tls = {});
   ~Client();
 
+  // Ends the calls that are under way; they and all later ones fail.
+  void Cancel();
+
   const std::string& server() const { return server_; }
 
   StatusOr<v1::ApplyConfigResponse> Call(const v1::ApplyConfigRequest& request);
@@ -68,6 +71,7 @@ class Client {
 
  private:
   struct Rpc;  // keeps gRPC's headers out of the commands
+  class Context;
 
   template <typename Response, typename Request, typename Method>
   StatusOr<Response> Invoke(Method method, const Request& request);

@@ -47,14 +47,18 @@ const Row* Find(const std::map<std::string, const Row*>& rows, const std::string
 
 TopRow RowOf(std::string name, const v1::Counter& before, const v1::Counter& now, uint64_t flows,
              double seconds) {
-  return {.name = std::move(name),
-          .packets = now.packets(),
-          .bytes = now.bytes(),
-          .connections = now.connections(),
-          .flows = flows,
-          .packet_rate = Rate(before.packets(), now.packets(), seconds),
-          .bit_rate = 8 * Rate(before.bytes(), now.bytes(), seconds),
-          .connection_rate = Rate(before.connections(), now.connections(), seconds)};
+  TopRow row = {.name = std::move(name),
+                .packets = now.packets(),
+                .bytes = now.bytes(),
+                .connections = now.connections(),
+                .dropped = now.dropped(),
+                .flows = flows,
+                .packet_rate = Rate(before.packets(), now.packets(), seconds),
+                .bit_rate = 8 * Rate(before.bytes(), now.bytes(), seconds),
+                .connection_rate = Rate(before.connections(), now.connections(), seconds),
+                .drop_rate = Rate(before.dropped(), now.dropped(), seconds)};
+  if (row.drop_rate > 0) row.colour = Colour::kYellow;
+  return row;
 }
 
 // Reals in trouble by their address.
@@ -103,6 +107,13 @@ void SetHealth(const v1::VipHealth& health, const Trouble& trouble, const v1::Vi
   }
 }
 
+// Of a table: "35%", "" where there is none, and only what is empty is "0%".
+std::string Share(uint64_t part, uint64_t whole) {
+  if (whole == 0) return "";
+  const double percent = 100 * static_cast<double>(part) / static_cast<double>(whole);
+  return part > 0 && percent < 1 ? "<1%" : fmt::format("{:.0f}%", percent);
+}
+
 std::string Fit(std::string text, int width) {
   text = Cell::Printable(text);
   if (static_cast<int>(text.size()) > width) {
@@ -131,8 +142,8 @@ class Page {
     if (height == 0) return std::move(lines_);
     while (static_cast<int>(lines_.size()) < height - 1) Add("");
     Add(state_.vip.empty()
-            ? "q quit  p/b/c/f/n sort  arrows move  enter reals  t totals  space pause"
-            : "q quit  p/b/c/f/n sort  arrows move  esc back  t totals  space pause",
+            ? "q quit  p/b/c/d/f/n sort  arrows move  enter reals  t totals  space pause"
+            : "q quit  p/b/c/d/f/n sort  arrows move  esc back  t totals  space pause",
         Colour::kBold);
     lines_.resize(static_cast<size_t>(height));
     return std::move(lines_);
@@ -157,16 +168,34 @@ class Page {
                     state_.paused ? "  PAUSED" : ""),
         Colour::kBold);
     double packets = 0, bits = 0, connections = 0;
+    uint64_t flows = 0, capacity = 0;
     for (const TopRow& row : TopRows(before_, now_, {})) {
       packets += row.packet_rate;
       bits += row.bit_rate;
       connections += row.connection_rate;
+      flows += row.flows;
+      capacity += row.flow_capacity;
     }
-    Add(fmt::format("forward {} pps  {}bps  {} new conn/s   flow table {} in, {} refused",
-                    HumanRate(packets), HumanRate(bits), HumanRate(connections),
-                    HumanCount(now_.stats.flow_table().inserted()),
-                    HumanCount(now_.stats.flow_table().refused())));
+    Add(fmt::format("forward {} pps  {}bps  {} new conn/s  {} pps dropped", HumanRate(packets),
+                    HumanRate(bits), HumanRate(connections), HumanRate(DropRate())));
+    const v1::FlowTableStats& table = now_.stats.flow_table();
+    const std::string used = Share(flows, capacity);
+    Add(fmt::format("flows   {} tracked{}, {} recorded, {} without room", HumanCount(flows),
+                    used.empty() ? "" : fmt::format(" ({} of the room)", used),
+                    HumanCount(table.inserted()), HumanCount(table.refused())));
     Add("cpus    " + CpuSpread());
+  }
+
+  // Those for no VIP included, of whatever reason.
+  double DropRate() const {
+    const auto dropped = [](const v1::GetStatsResponse& stats) {
+      uint64_t sum = 0;
+      for (const v1::VerdictStats& verdict : stats.verdicts()) {
+        if (verdict.action() == "drop") sum += verdict.packets();
+      }
+      return sum;
+    };
+    return Rate(dropped(before_.stats), dropped(now_.stats), seconds_);
   }
 
   // The share of each CPU of the packets since the last look, or of all.
@@ -209,19 +238,21 @@ class Page {
       if (verdict->action() == "drop" && rate > 0) colour = Colour::kRed;
     }
     Add(text, colour);
-    Add("");
   }
 
-  // Behind the name: packets, bits, connections, flows, health. Totals need more room than rates.
-  using Cells = std::array<std::string, 5>;
-  static constexpr std::array<int, 5> kRateWidths = {9, 9, 8, 8, 8};
-  static constexpr std::array<int, 5> kTotalWidths = {11, 10, 9, 7, 8};
+  // Behind the name: packets, bits, connections, drops, flows, the share of the VIP's room that
+  // these take, health. Totals need more room than rates, and leave one out (0).
+  using Cells = std::array<std::string, 7>;
+  static constexpr std::array<int, 7> kRateWidths = {7, 7, 7, 7, 6, 4, 8};
+  static constexpr std::array<int, 7> kTotalWidths = {10, 9, 8, 7, 6, 0, 8};
 
   std::string Line(const std::string& name, const Cells& cells) const {
     const auto& widths = state_.totals ? kTotalWidths : kRateWidths;
     // A long number takes its room from the name.
     std::string right;
-    for (size_t i = 0; i < cells.size(); ++i) right += fmt::format(" {:>{}}", cells[i], widths[i]);
+    for (size_t i = 0; i < cells.size(); ++i) {
+      if (widths[i] > 0) right += fmt::format(" {:>{}}", cells[i], widths[i]);
+    }
     return Fit(name, std::max(16, width_ - static_cast<int>(right.size()))) + right;
   }
 
@@ -229,12 +260,13 @@ class Page {
     const auto title = [&](TopColumn column, const char* text) {
       return state_.sort == column ? fmt::format("*{}", text) : std::string(text);
     };
-    Add(Line(state_.vip.empty() ? title(TopColumn::kName, "VIP")
-                                : title(TopColumn::kName, "REAL of ") + state_.vip,
+    Add(state_.vip.empty() ? "" : "Reals of " + state_.vip);
+    Add(Line(title(TopColumn::kName, state_.vip.empty() ? "VIP" : "REAL"),
              {title(TopColumn::kPackets, state_.totals ? "PACKETS" : "PPS"),
               title(TopColumn::kBits, state_.totals ? "BYTES" : "BPS"),
               title(TopColumn::kConnections, state_.totals ? "CONNS" : "CONN/S"),
-              title(TopColumn::kFlows, "FLOWS"), "HEALTH"}),
+              title(TopColumn::kDrops, state_.totals ? "DROPS" : "DROP/S"),
+              title(TopColumn::kFlows, "FLOWS"), "USED", "HEALTH"}),
         Colour::kBold);
   }
 
@@ -246,10 +278,13 @@ class Page {
     for (int i = all ? 0 : state_.scroll; i < count && (all || i < state_.scroll + room); ++i) {
       const TopRow& row = rows[static_cast<size_t>(i)];
       const bool totals = state_.totals;
-      Add(Line(row.name, {totals ? HumanCount(row.packets) : HumanRate(row.packet_rate),
-                          totals ? HumanBytes(row.bytes) : HumanRate(row.bit_rate),
-                          totals ? HumanCount(row.connections) : HumanRate(row.connection_rate),
-                          HumanCount(row.flows), row.health}),
+      Add(Line(row.name,
+               {totals ? HumanCount(row.packets) : HumanRate(row.packet_rate),
+                totals ? HumanBytes(row.bytes) : HumanRate(row.bit_rate),
+                totals ? HumanCount(row.connections) : HumanRate(row.connection_rate),
+                totals ? HumanCount(row.dropped) : HumanRate(row.drop_rate),
+                totals ? HumanCount(row.flows) : HumanRate(static_cast<double>(row.flows)),
+                Share(row.flows, row.flow_capacity), row.health}),
           row.colour, !all && i == state_.selected);
     }
   }
@@ -292,6 +327,7 @@ std::vector<TopRow> TopRows(const TopSample& before, const TopSample& now, const
       const std::string label = vip.name().empty() ? name : name + " " + vip.name();
       rows.push_back(RowOf(label, was != nullptr ? was->total() : vip.total(), vip.total(),
                            vip.tracking().flows(), seconds));
+      rows.back().flow_capacity = vip.tracking().flow_capacity();
       if (health != nullptr) SetHealth(*health, trouble, vip, rows.back());
       continue;
     }
@@ -314,6 +350,8 @@ std::vector<TopRow> TopRows(const TopSample& before, const TopSample& now, const
         return state.totals ? static_cast<double>(row.bytes) : row.bit_rate;
       case TopColumn::kConnections:
         return state.totals ? static_cast<double>(row.connections) : row.connection_rate;
+      case TopColumn::kDrops:
+        return state.totals ? static_cast<double>(row.dropped) : row.drop_rate;
       case TopColumn::kFlows:
         return static_cast<double>(row.flows);
       case TopColumn::kName:
@@ -350,6 +388,9 @@ bool OnTopKey(int key, int rows, const std::string& selected_name, TopState& sta
       break;
     case 'c':
       state.sort = TopColumn::kConnections;
+      break;
+    case 'd':
+      state.sort = TopColumn::kDrops;
       break;
     case 'f':
       state.sort = TopColumn::kFlows;

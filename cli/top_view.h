@@ -12,7 +12,7 @@
 namespace lb::cli {
 
 // What top shows of each VIP and real, and by what it sorts.
-enum class TopColumn : uint8_t { kPackets, kBits, kConnections, kFlows, kName };
+enum class TopColumn : uint8_t { kPackets, kBits, kConnections, kDrops, kFlows, kName };
 
 struct TopState {
   TopColumn sort = TopColumn::kPackets;
@@ -36,10 +36,13 @@ struct TopRow {
   uint64_t packets = 0;
   uint64_t bytes = 0;
   uint64_t connections = 0;
+  uint64_t dropped = 0;
   uint64_t flows = 0;
+  uint64_t flow_capacity = 0;  // of a VIP's part of the flow table; 0: it has none now
   double packet_rate = 0;
   double bit_rate = 0;
   double connection_rate = 0;
+  double drop_rate = 0;
   std::string health;  // of a VIP "2/3", of a real "down"
   Colour colour = Colour::kNone;
 };

@@ -4,8 +4,11 @@
 #define NCURSES_NOMACROS 1  // erase(), timeout() and more would hide ours
 #include <ncurses.h>
 
+#include <absl/cleanup/cleanup.h>
+#include <fmt/format.h>
+
 #include <cmath>
-#include <thread>
+#include <future>
 
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -18,16 +21,9 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kDefaultInterval{1000};
+constexpr milliseconds kGlance{20};      // between two glances at a look that is under way
+constexpr milliseconds kPatience{2000};  // until the page says that lbd does not answer
 constexpr int kPageWidth = 100;
-
-StatusOr<TopSample> Look(const Session& session) {
-  TopSample sample;
-  LB_ASSIGN_OR_RETURN(sample.stats, session.client.Call(v1::GetStatsRequest()));
-  sample.at = steady_clock::now();
-  LB_ASSIGN_OR_RETURN(sample.status, session.client.GetBriefStatus());
-  LB_ASSIGN_OR_RETURN(sample.health, session.client.GetBriefHealth());
-  return sample;
-}
 
 // The terminal in full-screen mode, while it lives.
 class Screen {
@@ -104,58 +100,76 @@ Status Once(const Session& session, milliseconds interval) {
 }
 
 // The page, with the foot that says what keeps it from being new.
-std::vector<TopLine> Draw(const TopLooks& looks, TopState& state) {
+std::vector<TopLine> Draw(const TopLooks& looks, milliseconds waited, TopState& state) {
   std::vector<TopLine> lines = DrawTop(looks.before, looks.now, state, COLS, LINES);
-  if (!looks.problem.empty() && !lines.empty()) {
-    lines.back() = {.text = "Trying again: " + looks.problem, .colour = Colour::kRed};
+  std::string problem = looks.problem;
+  if (problem.empty() && waited > kPatience) {
+    problem = fmt::format("No answer from lbd for {} s", waited.count() / 1000);
+  }
+  if (!problem.empty() && !lines.empty()) {
+    lines.back() = {.text = std::move(problem), .colour = Colour::kRed};
   }
   return lines;
 }
 
+// False: leave.
+bool OnKey(int key, const TopLooks& looks, TopState& state) {
+  const auto rows = TopRows(looks.before, looks.now, state);
+  const std::string name =
+      rows.empty() ? "" : rows[static_cast<size_t>(state.selected) % rows.size()].name;
+  return OnTopKey(key, static_cast<int>(rows.size()), name, state);
+}
+
+// Looks are taken in the background, so that keys work while lbd does not answer.
 Status Live(const Session& session, milliseconds interval) {
   LB_ASSIGN_OR_RETURN(TopLooks looks, FirstLook(session));
   TopState state;
-  Status status;
-  {
-    const Screen screen;
-    if (!screen.ok()) return FailedPrecondition("this terminal has no full screen; use --once");
-    auto due = steady_clock::now() + milliseconds(100);  // the first rates come soon
-    while (true) {
-      Screen::Show(Draw(looks, state), session.io.colour);
-      const auto left = std::chrono::duration_cast<milliseconds>(due - steady_clock::now());
-      const int key = Screen::Key(std::max(left, milliseconds(0)));
-      if (key != ERR) {
-        const auto rows = TopRows(looks.before, looks.now, state);
-        const std::string name =
-            rows.empty() ? "" : rows[static_cast<size_t>(state.selected) % rows.size()].name;
-        if (!OnTopKey(key, static_cast<int>(rows.size()), name, state)) break;
-        if (left > milliseconds(0)) continue;
-      }
+  const Screen screen;
+  if (!screen.ok()) return FailedPrecondition("this terminal has no full screen; use --once");
+  std::future<StatusOr<TopSample>> look;  // the one that is under way
+  const absl::Cleanup leave = [&] { session.client.Cancel(); };
+  auto due = steady_clock::now() + milliseconds(100);  // the first rates come soon
+  while (true) {
+    const auto left = std::chrono::duration_cast<milliseconds>(due - steady_clock::now());
+    Screen::Show(Draw(looks, -left, state), session.io.colour);
+    const int key = Screen::Key(look.valid() ? kGlance : std::max(left, milliseconds(0)));
+    if (key != ERR && !OnKey(key, looks, state)) return OkStatus();
+    if (look.valid()) {
+      if (look.wait_for(milliseconds(0)) != std::future_status::ready) continue;
+      LB_RETURN_IF_ERROR(Take(look.get(), looks));
       due = steady_clock::now() + interval;
-      if (state.paused) continue;
-      status = LookAgain(session, looks);
-      if (!status.ok()) break;
+    } else if (state.paused) {
+      due = steady_clock::now() + interval;
+    } else if (steady_clock::now() >= due) {
+      look = std::async(std::launch::async, Look, std::cref(session));
     }
   }
-  return status;
 }
 
 }  // namespace
+
+StatusOr<TopSample> Look(const Session& session) {
+  TopSample sample;
+  LB_ASSIGN_OR_RETURN(sample.stats, session.client.Call(v1::GetStatsRequest()));
+  sample.at = steady_clock::now();
+  LB_ASSIGN_OR_RETURN(sample.status, session.client.GetBriefStatus());
+  LB_ASSIGN_OR_RETURN(sample.health, session.client.GetBriefHealth());
+  return sample;
+}
 
 StatusOr<TopLooks> FirstLook(const Session& session) {
   LB_ASSIGN_OR_RETURN(const TopSample sample, Look(session));
   return TopLooks{.before = sample, .now = sample, .problem = ""};
 }
 
-Status LookAgain(const Session& session, TopLooks& looks) {
-  auto look = Look(session);
+Status Take(StatusOr<TopSample> look, TopLooks& looks) {
   if (look.ok()) {
     looks.before = std::exchange(looks.now, *std::move(look));
     looks.problem.clear();
     return OkStatus();
   }
   if (!MayAnswerAgain(look.status())) return look.status();
-  looks.problem = Message(look.status());
+  looks.problem = "Trying again: " + Message(look.status());
   return OkStatus();
 }
 

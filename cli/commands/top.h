@@ -23,9 +23,10 @@ struct TopLooks {
 };
 // lbd has to answer.
 StatusOr<TopLooks> FirstLook(const Session& session);
-// While lbd does not answer, as when it restarts, the looks stay and `problem` says so. Any other
-// error is returned.
-Status LookAgain(const Session& session, TopLooks& looks);
+StatusOr<TopSample> Look(const Session& session);
+// Makes `look` the latest. Where lbd did not answer, as when it restarts, the looks stay and
+// `problem` says so. Any other error is returned.
+Status Take(StatusOr<TopSample> look, TopLooks& looks);
 
 // A live view of what lbd forwards; with `once`, or where the output is no terminal, one page of
 // totals and of rates over one interval.

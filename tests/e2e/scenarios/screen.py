@@ -5,12 +5,13 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 
 from actors import SBIN, VIP4, VIP6, binary, config, decap_counts, lbctl, socket_path, vip
 from browser import Browser
-from harness import expect, expect_served, scenario, serving_lab, with_both_vips
+from harness import expect, expect_served, expect_unserved, scenario, serving_lab, with_both_vips
 from lab import run, wait_until
 from scenarios.health import http_check, wait_state
 
@@ -40,6 +41,9 @@ class Terminal:
 
     def screen(self):
         return self.tmux("capture-pane", "-p").stdout.split("\n")[:-1]
+
+    def ended(self):
+        return self.tmux("list-sessions", check=False).returncode != 0
 
     def wait_for(self, text):
         seen = []
@@ -78,7 +82,7 @@ def top():
             terminal.wait_for("PACKETS")
             first = next(line for line in terminal.screen() if ":80/tcp" in line).split()[0]
             terminal.keys("Enter")
-            screen = terminal.wait_for(f"REAL of {first}")
+            screen = terminal.wait_for(f"Reals of {first}")
             addresses = [real.ip4 if first.startswith(VIP4) else real.ip6 for real in lab.reals]
             expect(all(any(line.startswith(a) for line in screen) for a in addresses), screen)
             terminal.keys("Escape")
@@ -87,9 +91,42 @@ def top():
             wait_until(lambda: len(terminal.screen()) == 12 and
                        terminal.screen()[11].startswith("q quit"), 10, "the smaller page", 0.1)
             terminal.keys("q")
-            wait_until(lambda: terminal.tmux("list-sessions", check=False).returncode != 0, 10,
-                       "top ends")
+            wait_until(terminal.ended, 10, "top ends")
         return {"packets": sum(sent.values())}
+
+
+@scenario
+def top_of_trouble():
+    """lbctl top shows whose packets are dropped; its keys work while lbd hangs."""
+    with with_both_vips() as lab:
+        for real in lab.reals:
+            lbctl(lab, "real", "update", f"{VIP4}:80/tcp", real.ip4, "--state", "down")
+        expect_unserved(lab, VIP4)
+        expect_served(lab, VIP6, 10)
+        stats = {row["vip"]["address"]: row["total"]
+                 for row in json.loads(lbctl(lab, "stats", "-o", "json").stdout)["vips"]}
+        dropped = int(stats[VIP4]["dropped"])
+        expect(dropped > 0 and int(stats[VIP6]["dropped"]) == 0, stats)
+        by_verdict = json.loads(lbctl(lab, "stats", "-o", "json").stdout)["verdicts"]
+        expect(dropped == next(int(row["packets"]) for row in by_verdict
+                               if row["verdict"] == "no_real"), by_verdict)
+        command = [binary("lbctl"), "--server", f"unix:{socket_path(lab)}", "top", "--interval", "0.3"]
+        with Terminal(lab, command) as terminal:
+            terminal.wait_for("DROP/S")
+            terminal.keys("t", "d")
+            screen = terminal.wait_for("*DROPS")
+            rows = [line.split() for line in screen if ":80/tcp" in line]
+            expect(rows[0][0] == f"{VIP4}:80/tcp" and rows[0][5] == str(dropped), screen)
+            lab.lbd.kill(signal.SIGSTOP)
+            try:
+                terminal.wait_for("No answer from lbd for 2 s")
+                terminal.keys("n")
+                terminal.wait_for("*VIP")
+                terminal.keys("q")
+                wait_until(terminal.ended, 2, "top ends while lbd hangs", 0.1)
+            finally:
+                lab.lbd.kill(signal.SIGCONT)
+        return {"dropped": dropped}
 
 
 def _once(lab):
@@ -202,9 +239,9 @@ def health_on_screen():
         command = [binary("lbctl"), "--server", f"unix:{socket_path(lab)}", "top", "--interval", "0.3"]
         with Terminal(lab, command) as terminal:
             screen = terminal.wait_for("1/3")
-            expect("2 not up" in screen[0] and screen[5].endswith("HEALTH"), screen)
+            expect("2 not up" in screen[0] and screen[6].endswith("HEALTH"), screen)
             terminal.keys("Enter")
-            screen = terminal.wait_for(f"REAL of {VIP4}")
+            screen = terminal.wait_for(f"Reals of {VIP4}")
             for address, state in wanted.items():
                 expect(any(line.startswith(address) and line.endswith(f" {state}") for line in screen),
                        f"{address} {state}: {screen}")

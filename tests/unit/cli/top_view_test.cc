@@ -75,12 +75,48 @@ TEST_F(TopViewTest, ThePageSaysWhatGoesOn) {
   const auto lines = DrawTop(before_, now_, state_, 80, 24);
   EXPECT_THAT(lines[0].text, StartsWith("lbd 1.2.3"));
   EXPECT_THAT(lines[1].text, HasSubstr("1.0G pps"));
-  EXPECT_THAT(lines[2].text, HasSubstr("0:75% 1:25%"));
-  EXPECT_THAT(lines[3].text, HasSubstr("no_real 2.0k"));
-  EXPECT_EQ(lines[3].colour, Colour::kRed);
-  EXPECT_THAT(lines[5].text, HasSubstr("*PPS"));
-  EXPECT_THAT(lines[6].text, StartsWith("192.0.2.2:80/tcp n2"));
-  EXPECT_TRUE(lines[6].selected);
+  EXPECT_THAT(lines[1].text, HasSubstr("2.0k pps dropped"));
+  EXPECT_THAT(lines[2].text, HasSubstr("0 tracked, 0 recorded, 0 without room"));
+  EXPECT_THAT(lines[3].text, HasSubstr("0:75% 1:25%"));
+  EXPECT_THAT(lines[4].text, HasSubstr("no_real 2.0k"));
+  EXPECT_EQ(lines[4].colour, Colour::kRed);
+  EXPECT_THAT(lines[6].text, HasSubstr("*PPS"));
+  EXPECT_THAT(lines[7].text, StartsWith("192.0.2.2:80/tcp n2"));
+  EXPECT_TRUE(lines[7].selected);
+}
+
+TEST_F(TopViewTest, ItShowsWhoDropsAndHowFullTheFlowTableIs) {
+  for (const auto& [sample, dropped] : {std::pair(&before_, 1), {&now_, 3}}) {
+    v1::VipStats& vip = *sample->stats.mutable_vips(0);
+    vip.mutable_total()->set_dropped(dropped);
+    vip.mutable_reals(0)->mutable_counter()->set_dropped(dropped);
+  }
+  v1::TrackingStats& tracking = *now_.stats.mutable_vips(0)->mutable_tracking();
+  tracking.set_flows(1500);
+  tracking.set_flow_capacity(2048);
+  now_.stats.mutable_vips(1)->mutable_tracking()->set_flow_capacity(2048);
+  now_.stats.mutable_flow_table()->set_refused(7);
+  OnTopKey('d', 2, "", state_);
+  auto lines = DrawTop(before_, now_, state_, 80, 24);
+  EXPECT_THAT(lines[2].text, HasSubstr("1,500 tracked (37% of the room), 0 recorded, 7 without"));
+  EXPECT_THAT(lines[6].text, HasSubstr("*DROP/S  FLOWS USED"));
+  EXPECT_THAT(lines[7].text, StartsWith("192.0.2.1:80/tcp n1"));
+  EXPECT_THAT(lines[7].text, HasSubstr("       1   1.5k  73%"));
+  EXPECT_EQ(lines[7].colour, Colour::kYellow);
+  EXPECT_THAT(lines[8].text, HasSubstr("       0      0   0%"));
+  EXPECT_EQ(lines[8].colour, Colour::kNone);
+  tracking.set_flows(1);
+  lines = DrawTop(before_, now_, state_, 80, 24);
+  EXPECT_THAT(lines[2].text, HasSubstr("1 tracked (<1% of the room)"));
+  EXPECT_THAT(lines[7].text, HasSubstr("       1      1  <1%"));
+
+  state_.vip = "192.0.2.1:80/tcp";
+  lines = DrawTop(before_, now_, state_, 80, 24);
+  EXPECT_THAT(lines[7].text, HasSubstr("       1      0     ")) << "a real has no room of its own";
+  state_.totals = true;
+  lines = DrawTop(before_, now_, state_, 80, 24);
+  EXPECT_THAT(lines[6].text, HasSubstr("*DROPS"));
+  EXPECT_THAT(lines[7].text, HasSubstr("      3      0     "));
 }
 
 TEST_F(TopViewTest, KeysSortMoveAndDrillDown) {
@@ -94,8 +130,9 @@ TEST_F(TopViewTest, KeysSortMoveAndDrillDown) {
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(rows[0].name, "10.0.0.1");
   EXPECT_EQ(rows[0].packet_rate, 1000);
-  EXPECT_THAT(DrawTop(before_, now_, state_, 80, 24)[5].text,
-              StartsWith("REAL of 192.0.2.1:80/tcp"));
+  const auto lines = DrawTop(before_, now_, state_, 80, 24);
+  EXPECT_THAT(lines[5].text, StartsWith("Reals of 192.0.2.1:80/tcp "));
+  EXPECT_THAT(lines[6].text, StartsWith("REAL "));
   OnTopKey(27, 1, "", state_);
   EXPECT_EQ(state_.vip, "");
   OnTopKey('c', 2, "", state_);
@@ -126,12 +163,12 @@ TEST_F(TopViewTest, TheHealthOfRealsIsShownAndColoured) {
   state_.sort = TopColumn::kName;
   const auto lines = DrawTop(before_, now_, state_, 80, 24);
   EXPECT_THAT(lines[0].text, HasSubstr("2 not up"));
-  EXPECT_THAT(lines[5].text, EndsWith("  HEALTH"));
-  EXPECT_THAT(lines[6].text, EndsWith("  3/5"));
-  EXPECT_EQ(lines[6].colour, Colour::kYellow);
-  EXPECT_THAT(lines[7].text, EndsWith("   ")) << "nothing is known of this one";
+  EXPECT_THAT(lines[6].text, EndsWith("  HEALTH"));
+  EXPECT_THAT(lines[7].text, EndsWith("  3/5"));
+  EXPECT_EQ(lines[7].colour, Colour::kYellow);
+  EXPECT_THAT(lines[8].text, EndsWith("   ")) << "nothing is known of this one";
   vip.set_min_healthy(4);
-  EXPECT_EQ(DrawTop(before_, now_, state_, 80, 24)[6].colour, Colour::kRed);
+  EXPECT_EQ(DrawTop(before_, now_, state_, 80, 24)[7].colour, Colour::kRed);
 
   state_.vip = "192.0.2.1:80/tcp";
   const auto rows = TopRows(before_, now_, state_);
@@ -151,7 +188,7 @@ TEST_F(TopViewTest, TotalsAreExact) {
   state_.totals = true;
   const auto lines = DrawTop(before_, now_, state_, 100, 0);
   EXPECT_THAT(lines.back().text, HasSubstr("3,000"));
-  EXPECT_THAT(lines[6].text, HasSubstr("2,000,000,000"));
+  EXPECT_THAT(lines[7].text, HasSubstr("2,000,000,000"));
 }
 
 TEST(HumanRateTest, ThreeDigitsAndAUnit) {

@@ -104,16 +104,16 @@ TEST_F(WatchTest, TopKeepsItsLooksWhileLbdIsAway) {
   auto looks = FirstLook(session);
   ASSERT_TRUE(looks.ok());
   Fail(grpc::StatusCode::UNAVAILABLE);
-  EXPECT_TRUE(LookAgain(session, *looks).ok());
+  EXPECT_TRUE(Take(Look(session), *looks).ok());
   EXPECT_THAT(looks->problem, HasSubstr("cannot reach lbd"));
   EXPECT_EQ(looks->now.status.generation(), 3);
   Answer(4);
-  EXPECT_TRUE(LookAgain(session, *looks).ok());
+  EXPECT_TRUE(Take(Look(session), *looks).ok());
   EXPECT_THAT(looks->problem, IsEmpty());
   EXPECT_EQ(looks->before.status.generation(), 3);
   EXPECT_EQ(looks->now.status.generation(), 4);
   Fail(grpc::StatusCode::PERMISSION_DENIED);
-  EXPECT_TRUE(absl::IsPermissionDenied(LookAgain(session, *looks)));
+  EXPECT_TRUE(absl::IsPermissionDenied(Take(Look(session), *looks)));
 }
 
 }  // namespace
