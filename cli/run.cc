@@ -751,7 +751,8 @@ class CommandLine {
     command.add_flag("--all", stats.all, "Also show verdicts that no packet got");
     AddWatch(command);
     CLI::App& drops = *command.add_subcommand(
-        "drops", "Explain each verdict that dropped packets: its usual cause, and what to do");
+        "drops",
+        "Explain each verdict that dropped packets: its usual cause, what to do, and where it was");
     drops.footer(FooterOf(command, "drops"));
     drops.add_flag("--all", stats.all, "Explain every verdict");
     drops.callback([&stats] { stats.drops = true; });

@@ -100,7 +100,7 @@ void SetHealth(const v1::VipHealth& health, const Trouble& trouble, const v1::Vi
     return found == nullptr || IsUp(*found);
   });
   row.health = fmt::format("{}/{}", up, stats.reals_size());
-  if (health.healthy() < health.min_healthy()) {
+  if (up == 0 || health.healthy() < health.min_healthy()) {
     row.colour = Colour::kRed;
   } else if (up < stats.reals_size()) {
     row.colour = Colour::kYellow;

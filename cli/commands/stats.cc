@@ -94,6 +94,22 @@ Status ShowStats(const Session& session, const StatsArguments& arguments) {
 
 namespace {
 
+// Where packets were dropped that got as far as a VIP.
+Table DropTable(const v1::GetStatsResponse& stats) {
+  Table table({{"VIP"}, {"REAL"}, {"DROPPED", Align::kRight}});
+  for (const v1::VipStats& vip : stats.vips()) {
+    const auto add = [&](const std::string& real, uint64_t dropped) {
+      const std::string route = vip.source_route().empty() ? "" : " from " + vip.source_route();
+      if (dropped > 0) table.Add({ToText(vip.vip()) + route, real, HumanCount(dropped)});
+    };
+    uint64_t at_vip = vip.total().dropped();
+    for (const v1::RealStats& real : vip.reals()) at_vip -= real.counter().dropped();
+    add("", at_vip);
+    for (const v1::RealStats& real : vip.reals()) add(real.address(), real.counter().dropped());
+  }
+  return table;
+}
+
 // What a verdict's packets are to an operator.
 std::string Heading(const v1::VerdictHelp& help, uint64_t packets, bool colour) {
   const Colour of = help.action() != "drop" ? Colour::kNone
@@ -132,6 +148,8 @@ Status ShowDrops(const Session& session, const StatsArguments& arguments) {
                    << "\n  Do:      " << row.next_step() << '\n';
     any = true;
   }
+  const Table where = DropTable(stats);
+  if (!where.empty()) session.io.out << '\n' << where.ToString(session.io.colour);
   if (!any) session.io.out << "nothing was dropped; --all explains every verdict\n";
   return OkStatus();
 }

@@ -146,6 +146,23 @@ TEST_F(SeeTest, DropsAreExplained) {
   EXPECT_THAT(out_, HasSubstr("not_vip (pass, 9 packets)"));
 }
 
+TEST_F(SeeTest, DropsAreFoundAtTheirVipsAndReals) {
+  lbd_.verdicts =
+      Read<v1::ListVerdictsResponse>("verdicts: [{verdict: no_real, action: drop, cause: Down.}]");
+  lbd_.stats = Read<v1::GetStatsResponse>(R"(
+verdicts: [{verdict: no_real, action: drop, packets: 7}]
+vips:
+  - vip: {address: 192.0.2.1, port: 80, protocol: tcp}
+    total: {dropped: 7}
+    reals: [{address: 10.0.0.1, counter: {dropped: 4}}, {address: 10.0.0.2, counter: {packets: 1}}]
+  - {vip: {address: 192.0.2.2, port: 80, protocol: tcp}, total: {packets: 1}}
+)");
+  EXPECT_EQ(Lbctl({"stats", "drops"}), kDone);
+  EXPECT_THAT(out_, testing::EndsWith("\n\nVIP               REAL      DROPPED\n"
+                                      "192.0.2.1:80/tcp                  3\n"
+                                      "192.0.2.1:80/tcp  10.0.0.1        4\n"));
+}
+
 TEST_F(SeeTest, TheDoctorFailsWhereSomethingDoes) {
   lbd_.status = Read<v1::GetStatusResponse>("version: " LB_VERSION);
   lbd_.findings = Read<v1::DoctorResponse>(

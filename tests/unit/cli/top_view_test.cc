@@ -169,6 +169,11 @@ TEST_F(TopViewTest, TheHealthOfRealsIsShownAndColoured) {
   EXPECT_THAT(lines[8].text, EndsWith("   ")) << "nothing is known of this one";
   vip.set_min_healthy(4);
   EXPECT_EQ(DrawTop(before_, now_, state_, 80, 24)[7].colour, Colour::kRed);
+  v1::VipHealth& empty = *now_.health.add_vips();
+  *empty.mutable_vip() = now_.stats.vips(1).vip();
+  now_.stats.mutable_vips(1)->clear_reals();
+  EXPECT_THAT(DrawTop(before_, now_, state_, 80, 24)[8].text, EndsWith("  0/0"));
+  EXPECT_EQ(DrawTop(before_, now_, state_, 80, 24)[8].colour, Colour::kRed);
 
   state_.vip = "192.0.2.1:80/tcp";
   const auto rows = TopRows(before_, now_, state_);
