@@ -106,13 +106,13 @@ static __always_inline enum lb_verdict icmp_error(struct packet *p)
 	verdict = parse_ip(p);
 	if (verdict == LB_NOT_VIP)
 		return LB_TRUNCATED;
-	if (verdict != LB_CONTINUE)
-		return verdict;
 	for (int i = 0; i < 4; i++) {
 		same &= p->source[i] == outer.destination[i];
 		p->source[i] = p->destination[i];
 		p->destination[i] = outer.destination[i];
 	}
+	if (verdict != LB_CONTINUE)
+		return verdict;
 	if (!same || (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP))
 		return LB_NOT_VIP;
 	if (p->fragment == PACKET_LATER_FRAGMENT)

@@ -9,6 +9,7 @@
 #define LB_BPF_TRACE_H
 
 #include "config.h"
+#include "lb/rate.h"
 #include "maps.h"
 #include "packet.h"
 
@@ -23,7 +24,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 22);
 } lb_samples SEC(".maps");
-/* Written by user space before the program runs. */
+/* Written by user space before the program runs, but for the bucket of samples. */
 LB_TABLE(struct lb_filter, lb_filter);
 /* Per CPU. Written by the program. */
 LB_TABLE(struct lb_tracing, lb_tracing);
@@ -115,17 +116,80 @@ static __always_inline int trace_differs(const __u32 *address, const __u32 *want
 		  ((address[2] ^ wanted[2]) & mask[2]) | ((address[3] ^ wanted[3]) & mask[3]));
 }
 
+static __always_inline int trace_has_transport(const struct packet *p)
+{
+	return p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP;
+}
+
+/* Those of TCP and UDP; 0 where there are none, or they were not reached. */
+static __always_inline __u32 trace_ports(const struct packet *p)
+{
+	return trace_has_transport(p) && !p->quoted ? p->ports : 0;
+}
+
+/*
+ * Whether the packet came to an address, and to the protocol and a port that the VIP serves. ICMP,
+ * and what was dropped before its ports were read, came to each VIP of the address.
+ */
+static __always_inline int trace_is_to_vip(const struct lb_filter *f, const struct packet *p,
+					   enum lb_verdict verdict)
+{
+	__u32 ports = trace_ports(p);
+	__u32 port = bpf_ntohs(ports >> 16);
+
+	if (trace_differs(p->destination, f->destination, f->destination_mask))
+		return 0;
+	if (!trace_has_transport(p))
+		return verdict != LB_NOT_VIP ||
+		       p->protocol == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+	if (f->protocol && f->protocol != p->protocol)
+		return 0;
+	return !ports || (port >= f->first_port && port <= f->last_port);
+}
+
+/* Whether a VIP serves all that the filter's VIP does: it is that one, or in its place where there
+ * is none. */
+static __always_inline int trace_covers_vip(const struct lb_filter *f, const struct lb_vip *vip)
+{
+	__u32 first = bpf_ntohs(vip->port_be);
+	__u32 last = bpf_ntohs(vip->last_port_be);
+
+	if (!last)
+		last = first ? first : 0xffff;
+	return vip->host_bits >= f->host_bits && first <= f->first_port && last >= f->last_port &&
+	       (vip->both_protocols || vip->protocol == f->protocol);
+}
+
+/* Whether the filter's VIP decided on the packet, or none did on what came to that. */
+static __always_inline int trace_is_of_vip(const struct lb_filter *f, const struct packet *p,
+					   enum lb_verdict verdict, __u32 vip)
+{
+	const struct lb_vip *wide = lb_table(lb_wide_vips);
+	const struct lb_vip *vips = lb_table(lb_vips);
+
+	if (!trace_is_to_vip(f, p, verdict))
+		return 0;
+	if (!vip)
+		return 1;
+	vip--;
+	return trace_covers_vip(f, vip & LB_TRACE_WIDE ? &wide[vip & lb_config.wide_vip_mask]
+						       : &vips[vip & lb_config.vip_mask]);
+}
+
 static __always_inline int trace_wants(const struct lb_filter *f, const struct packet *p,
-				       enum lb_verdict verdict, __u32 real)
+				       enum lb_verdict verdict, const struct lb_trace *trace)
 {
 	static const __u32 whole[4] = {~0U, ~0U, ~0U, ~0U};
 	const struct lb_real *reals = lb_table(lb_reals);
-	__u32 port = bpf_ntohs(p->ports >> 16);
+	__u32 ports = trace_ports(p);
 
-	if (!(f->verdicts >> (verdict & 63) & 1) || (f->protocol && f->protocol != p->protocol) ||
-	    (f->by_ports && p->ports != f->ports) || port < f->first_port || port > f->last_port)
+	if (!(f->verdicts >> (verdict & 63) & 1) || (f->v6 && !p->v6))
 		return 0;
-	if (f->port_be && f->port_be != (__u16)p->ports && f->port_be != p->ports >> 16)
+	if (f->by_vip && !trace_is_of_vip(f, p, verdict, trace->vip))
+		return 0;
+	if (f->by_flow && (f->protocol != p->protocol || f->ports != ports))
+		return 0;
+	if (f->port_be && f->port_be != (__u16)ports && f->port_be != ports >> 16)
 		return 0;
 	if (trace_differs(p->source, f->source, f->source_mask) ||
 	    trace_differs(p->destination, f->destination, f->destination_mask))
@@ -134,23 +198,8 @@ static __always_inline int trace_wants(const struct lb_filter *f, const struct p
 	    trace_differs(p->destination, f->prefix, f->prefix_mask))
 		return 0;
 	return !f->by_real ||
-	       (real && !trace_differs(reals[real & lb_config.real_mask].address, f->real, whole));
-}
-
-/* Whether this CPU may take one more sample in this tick. */
-static __always_inline int trace_within_rate(const struct lb_filter *f, struct lb_tracing *state,
-					     __u64 now)
-{
-	if (state->tick != now >> LB_SAMPLE_TICK_SHIFT) {
-		state->tick = now >> LB_SAMPLE_TICK_SHIFT;
-		state->left = f->per_tick;
-	}
-	if (!state->left) {
-		state->limited++;
-		return 0;
-	}
-	state->left--;
-	return 1;
+	       (trace->real &&
+		!trace_differs(reals[trace->real & lb_config.real_mask].address, f->real, whole));
 }
 
 /*
@@ -185,14 +234,16 @@ static __always_inline __u32 trace_copy_frame(struct xdp_md *ctx, const struct l
 /* Not inline: its stack would come on top of that of the stages. */
 static __noinline int trace_emit(struct xdp_md *ctx)
 {
-	const struct lb_filter *f = lb_table(lb_filter);
+	struct lb_filter *f = lb_table(lb_filter);
 	struct lb_tracing *state = trace_state();
 	struct lb_sample *s = &state->sample;
 	__u32 size;
 
 	s->time = bpf_ktime_get_ns();
-	if (!trace_within_rate(f, state, s->time))
+	if (!lb_rate_take(&f->due, s->time, f->interval, f->tolerance)) {
+		state->limited++;
 		return 0;
+	}
 	s->ifindex = ctx->ingress_ifindex;
 	s->cpu = bpf_get_smp_processor_id();
 	s->captured = trace_copy_frame(ctx, f, state);
@@ -211,11 +262,11 @@ static __always_inline void trace_end(const struct packet *p, enum lb_verdict ve
 	struct lb_sample *s = &state->sample;
 	__u32 type_at = p->l2_length - sizeof(__be16);
 
-	if (!p->traced || !trace_wants(f, p, verdict, s->trace.real))
+	if (!p->traced || !trace_wants(f, p, verdict, &s->trace))
 		return;
 	__builtin_memcpy(s->source, p->source, sizeof(s->source));
 	__builtin_memcpy(s->destination, p->destination, sizeof(s->destination));
-	s->ports = p->ports;
+	s->ports = trace_ports(p);
 	s->out_ifindex = p->out_ifindex;
 	s->ip_length = p->ip_length;
 	s->verdict = verdict;

@@ -622,7 +622,7 @@ class CommandLine {
         ->type_name("FILE");
     command
         .add_option("--vip", capture.vip,
-                    "Only packets to its addresses, ports and protocol, whichever VIP takes them")
+                    "Only what this VIP decides on, and what is sent to it that no VIP takes")
         ->check(Check(ParseVip))
         ->type_name("VIP");
     command.add_option("--real", capture.real, "Only packets that go to this real")
@@ -632,7 +632,9 @@ class CommandLine {
         ->take_all()
         ->expected(1)
         ->type_name("VERDICT");
-    command.add_option("--prefix", capture.prefix, "Source or destination, as 198.51.100.0/24")
+    command
+        .add_option("--prefix", capture.prefix,
+                    "Source or destination, as 198.51.100.0/24; ::/0: IPv6")
         ->type_name("PREFIX");
     AddNumber(command, "--port", capture.port, 1, 65535, "PORT", "Source or destination port");
     AddNumber(command, "--every", capture.every, 1, UINT32_MAX, "N",

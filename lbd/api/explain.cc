@@ -510,6 +510,10 @@ StatusOr<dataplane::CaptureFilter> FilterFromProto(const v1::CaptureRequest& req
                         ParseEndpoint(request.destination(), "destination", true));
     LB_ASSIGN_OR_RETURN(const uint8_t protocol,
                         ParseProtocol(request.protocol(), source.address.is_v4()));
+    if (protocol != kTcp && protocol != kUdp) {
+      return InvalidArgument(
+          fmt::format("protocol: want tcp or udp, got \"{}\"", request.protocol()));
+    }
     filter.flow = {source.address, destination.address, source.port, destination.port, protocol};
   }
   if (request.every() != 0) filter.every = request.every();

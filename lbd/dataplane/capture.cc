@@ -13,6 +13,8 @@ namespace lb::dataplane {
 namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;  // ns
+// What comes at once: the packets of a connection that starts. As so much time of the rate.
+constexpr uint64_t kBurst = kSecond / 8;
 
 void Copy(const IpAddress& address, __u32 (&out)[4]) {
   std::memcpy(out, address.mapped().data(), sizeof(out));
@@ -29,21 +31,22 @@ void CopyPrefix(const IpPrefix& prefix, __u32 (&address)[4], __u32 (&mask)[4]) {
   }
 }
 
-lb_filter Encode(const CaptureFilter& filter, uint32_t cpus) {
+lb_filter Encode(const CaptureFilter& filter) {
   lb_filter out{};
   for (const uint32_t verdict : filter.verdicts) out.verdicts |= 1ull << (verdict & 63);
   if (filter.verdicts.empty()) out.verdicts = ~0ull;
   out.every = filter.every;
-  out.per_tick =
-      std::max<uint64_t>(1, (uint64_t{filter.rate} << LB_SAMPLE_TICK_SHIFT) / (kSecond * cpus));
+  out.interval = kSecond / filter.rate;
+  out.tolerance = kBurst;
   out.snap = filter.snap;
-  out.last_port = UINT16_MAX;
   if (filter.vip) {
     CopyPrefix(filter.vip->prefix(), out.destination, out.destination_mask);
     if (filter.vip->protocol != model::Protocol::kTcpUdp) {
       out.protocol = static_cast<uint8_t>(filter.vip->protocol);
     }
     std::tie(out.first_port, out.last_port) = filter.vip->ports();
+    out.host_bits = filter.vip->host_bits;
+    out.by_vip = 1;
   }
   if (filter.flow) {
     Copy(filter.flow->source, out.source);
@@ -54,9 +57,12 @@ lb_filter Encode(const CaptureFilter& filter, uint32_t cpus) {
     const uint16_t ports[2] = {htons(filter.flow->source_port),
                                htons(filter.flow->destination_port)};
     std::memcpy(&out.ports, ports, sizeof(ports));
-    out.by_ports = 1;
+    out.by_flow = 1;
   }
   if (filter.prefix) CopyPrefix(*filter.prefix, out.prefix, out.prefix_mask);
+  // IPv4 addresses are v4-mapped, and so among those of a short IPv6 prefix.
+  out.v6 =
+      (filter.prefix && !filter.prefix->is_v4()) || (filter.vip && !filter.vip->address.is_v4());
   if (filter.port) out.port_be = htons(*filter.port);
   if (filter.real) {
     Copy(*filter.real, out.real);
@@ -101,7 +107,7 @@ StatusOr<TracingProgram> TracingProgram::Load(const lb_config& config,
   LB_ASSIGN_OR_RETURN(self.filter_, MappedArray::Create("lb_filter", sizeof(lb_filter)));
   LB_ASSIGN_OR_RETURN(self.state_,
                       MappedArray::Create("lb_tracing", sizeof(lb_tracing) * size_t{cpus}));
-  self.filter_.as<lb_filter>()[0] = Encode(filter, cpus);
+  self.filter_.as<lb_filter>()[0] = Encode(filter);
   std::vector<const MappedArray*> all(tables.begin(), tables.end());
   all.push_back(&self.filter_);
   all.push_back(&self.state_);

@@ -393,22 +393,27 @@ struct lb_sample {
 LB_ASSERT_SIZE(struct lb_sample, 96);
 
 #define LB_SAMPLE_FRAME_MAX 2048
-#define LB_SAMPLE_TICK_SHIFT 27 /* a tick is 2^27 ns: 134 ms */
 
-/* lb_filter: which packets to sample. An address matches where all bits of the mask agree. */
+/*
+ * lb_filter: which packets to sample, and how many. An address matches where all bits of the mask
+ * agree. first_port, last_port and host_bits are those of the VIP, as is protocol where by_vip.
+ */
 struct lb_filter {
 	__u64 verdicts;	  /* a bit for each that is wanted */
+	__u64 interval;	  /* ns between samples, on average; the program counts their bucket */
+	__u64 tolerance;  /* ns; lb_rate_take() */
 	__u32 every;	  /* one of so many packets is looked at; 0 or 1: all */
-	__u32 per_tick;	  /* at most so many samples per CPU and tick */
 	__u32 snap;	  /* at most so many bytes of each frame */
 	__u32 ports;	  /* source and destination port as they stand in the packet */
 	__u16 first_port; /* destination port from here .. */
 	__u16 last_port;  /* .. to here */
 	__u16 port_be;	  /* of either end; 0: any */
-	__u8 protocol;	  /* 0: any */
-	__u8 by_real;	  /* compare `real` */
-	__u8 by_ports;	  /* compare `ports` */
-	__u8 reserved[7];
+	__u8 protocol;	  /* of the flow, or of the VIP, where 0 is both TCP and UDP */
+	__u8 host_bits;
+	__u8 by_vip;
+	__u8 by_flow; /* compare `protocol` and `ports` */
+	__u8 by_real; /* compare `real` */
+	__u8 v6;      /* IPv6 only */
 	__u32 source[4];
 	__u32 source_mask[4];
 	__u32 destination[4];
@@ -416,23 +421,23 @@ struct lb_filter {
 	__u32 prefix[4]; /* of either end */
 	__u32 prefix_mask[4];
 	__u32 real[4];
+	__u64 due __attribute__((aligned(64))); /* of the samples of all CPUs; lb_rate_take() */
 };
-LB_ASSERT_SIZE(struct lb_filter, 152);
+LB_ASSERT_SIZE(struct lb_filter, 256);
 
 /* lb_tracing: one per CPU. */
 struct lb_tracing {
-	__u64 tick;
-	__u32 left;	 /* samples in this tick */
-	__u32 countdown; /* to the next packet that is looked at */
 	__u64 limited;	 /* samples that the rate limit kept back */
 	__u64 lost;	 /* for which the ring buffer had no room */
+	__u32 countdown; /* to the next packet that is looked at */
 	__u32 l2_length; /* Ethernet header with tags */
 	__u32 l3_offset; /* of the IP packet, in the frame as it leaves */
 	__u8 l2[24];	 /* the frame's first bytes, as it came */
+	__u32 reserved;
 	struct lb_sample sample;
 	__u8 frame[LB_SAMPLE_FRAME_MAX + 32];
 };
-LB_ASSERT_SIZE(struct lb_tracing, 2240);
+LB_ASSERT_SIZE(struct lb_tracing, 2232);
 
 /* Constants of one loaded program; the verifier removes what they switch off. */
 struct lb_config {

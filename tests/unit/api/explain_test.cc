@@ -69,5 +69,17 @@ TEST(ExplainTest, WhatToDoAboutAFragmentIsSaid) {
   EXPECT_NE(response.cause(), "");
 }
 
+TEST(CaptureTest, AFlowIsOneOfTcpOrUdp) {
+  v1::CaptureRequest request;
+  request.set_source("198.51.100.7:40000");
+  request.set_destination("203.0.113.10:53");
+  request.set_protocol("udp");
+  const auto filter = FilterFromProto(request);
+  ASSERT_TRUE(filter.ok()) << Message(filter.status());
+  EXPECT_EQ(filter->flow->protocol, 17);
+  request.set_protocol("icmp");
+  EXPECT_EQ(Message(FilterFromProto(request).status()), "protocol: want tcp or udp, got \"icmp\"");
+}
+
 }  // namespace
 }  // namespace lb::api
