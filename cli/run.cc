@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "cli/commands/capture.h"
 #include "cli/commands/config.h"
@@ -908,6 +909,38 @@ class CommandLine {
     return environment != nullptr ? environment : "";
   }
 
+  // Whether a packet can be sent to all that a VIP serves: no prefix, one port, one protocol.
+  static bool IsOneEndpoint(const v1::VipKey& key) {
+    return key.address().find('/') == std::string::npos && key.has_port() && !key.has_last_port() &&
+           key.protocol() != v1::PROTOCOL_TCP_UDP;
+  }
+
+  // Those of the VIP that the command line names, else those of all VIPs.
+  static std::vector<std::string> RealsFor(Client& client, const CompletionRequest& request) {
+    const auto option = request.options.find("--vip");
+    const std::string vip = option != request.options.end() ? option->second
+                            : request.given.empty()         ? ""
+                                                            : request.given.front();
+    if (vip.empty()) {
+      const auto vips = client.Call(v1::ListVipsRequest());
+      if (!vips.ok()) return {};
+      std::set<std::string> addresses;
+      for (const v1::Vip& one : vips->vips()) {
+        for (const v1::Real& real : one.reals()) addresses.insert(real.address());
+      }
+      return {addresses.begin(), addresses.end()};
+    }
+    const auto key = ParseVip(vip);
+    if (!key.ok()) return {};
+    v1::ListRealsRequest list;
+    *list.mutable_vip() = *key;
+    const auto reals = client.Call(list);
+    if (!reals.ok()) return {};
+    std::vector<std::string> addresses;
+    for (const v1::RealStatus& real : reals->reals()) addresses.push_back(real.real().address());
+    return addresses;
+  }
+
   std::vector<std::string> CandidatesFromServer(const CompletionRequest& request) const {
     const std::string server = ValueOf("--server", request);
     Client client(server.empty() ? kDefaultServer : server, kCompletionTimeout,
@@ -915,23 +948,19 @@ class CommandLine {
                    .cert = ValueOf("--tls-cert", request),
                    .key = ValueOf("--tls-key", request)});
     std::vector<std::string> words;
-    if (request.wanted == "VIP" || request.wanted == "--vip") {
+    if (request.wanted == "VIP" || request.wanted == "--vip" || request.wanted == "DESTINATION") {
       const auto vips = client.Call(v1::ListVipsRequest());
       if (!vips.ok()) return {};
-      for (const v1::Vip& vip : vips->vips()) words.push_back(ToText(KeyOf(vip)));
+      for (const v1::Vip& vip : vips->vips()) {
+        const v1::VipKey key = KeyOf(vip);
+        if (request.wanted != "DESTINATION" || IsOneEndpoint(key)) words.push_back(ToText(key));
+      }
     } else if (request.wanted == "--verdict") {
       const auto verdicts = client.Call(v1::ListVerdictsRequest());
       if (!verdicts.ok()) return {};
       for (const v1::VerdictHelp& row : verdicts->verdicts()) words.push_back(row.verdict());
     } else if (request.wanted == "ADDRESS" || request.wanted == "--real") {
-      if (request.given.empty()) return {};
-      const auto vip = ParseVip(request.given.front());
-      if (!vip.ok()) return {};
-      v1::ListRealsRequest list;
-      *list.mutable_vip() = *vip;
-      const auto reals = client.Call(list);
-      if (!reals.ok()) return {};
-      for (const v1::RealStatus& real : reals->reals()) words.push_back(real.real().address());
+      return RealsFor(client, request);
     }
     return words;
   }

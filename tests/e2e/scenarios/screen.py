@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import struct
 import subprocess
@@ -265,16 +266,25 @@ def completion():
         env = {"LBCTL_SERVER": f"unix:{socket_path(lab)}",
                "PATH": f"{binary('lbctl').parent}:{SBIN['PATH']}", "HOME": str(lab.dir)}
         vip = f"{VIP4}:80/tcp"
-        bash = (f"source <(lbctl completion bash); COMP_LINE='lbctl vip show {VIP4}'; "
-                "COMP_POINT=${#COMP_LINE}; _lbctl; printf '%s\\n' \"${COMPREPLY[@]}\"")
-        fish = f"lbctl completion fish | source; complete -C 'lbctl vip show {VIP4}'"
-        zsh = ("autoload -U compinit; compinit -u -D; source <(lbctl completion zsh); "
-               f"words=(lbctl vip show {VIP4}); CURRENT=4; "
-               "compadd() { shift; print -l -- $@ }; _lbctl")
-        for shell, script in (("bash", bash), ("fish", fish), ("zsh", zsh)):
-            done = run([shell, "-c", script], env=env, check=False)
-            expect(any(vip.endswith(line.split("\t")[0]) and line.strip()
-                       for line in done.stdout.splitlines()), f"{shell}: {done}")
+        v4, v6 = ([getattr(real, family) for real in lab.reals] for family in ("ip4", "ip6"))
+        lines = {f"lbctl vip show {VIP4}": [vip], f"lbctl real drain {vip} 10.": v4,
+                 "lbctl health history ": sorted(v4 + v6), f"lbctl capture --vip {vip} --real ": v4}
+        for line, wanted in lines.items():
+            words = line.split(" ")
+            bash = (f"source <(lbctl completion bash); COMP_LINE='{line}'; "
+                    "COMP_POINT=${#COMP_LINE}; _lbctl; printf '%s\\n' \"${COMPREPLY[@]}\"")
+            fish = f"lbctl completion fish | source; complete -C '{line}'"
+            zsh = ("autoload -U compinit; compinit -u -D; source <(lbctl completion zsh); "
+                   f"words=({shlex.join(words)}); CURRENT={len(words)}; "
+                   "compadd() { shift; print -l -- $@ }; _lbctl")
+            for shell, script in (("bash", bash), ("fish", fish), ("zsh", zsh)):
+                done = run([shell, "-c", script], env=env, check=False)
+                offered = [line.split("\t")[0] for line in done.stdout.splitlines()]
+                # bash keeps what is before the last colon of the word.
+                before = words[-1].rpartition(":")
+                ends = [word.removeprefix(before[0] + before[1]) for word in wanted]
+                expect(sorted(offered) == sorted(ends if shell == "bash" else wanted),
+                       f"{shell}, {line}: {done}")
         words = run(["lbctl", "__complete", "real", "drain", vip, ""], env={**os.environ, **env})
         expect(words.stdout.split() == [real.ip4 for real in lab.reals], words)
         man = run(["man", "--warnings", "-l", "-"], stdin=run(["lbctl", "__man"], env=env).stdout)

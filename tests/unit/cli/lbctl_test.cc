@@ -760,9 +760,6 @@ TEST_F(LbctlTest, CompletionAsksTheServer) {
                    "--real", ""}),
             kDone);
   EXPECT_EQ(out_, "10.0.0.1\n");
-  EXPECT_EQ(Lbctl({"__complete", "--server", server_.c_str(), "flow", "purge", "--real", ""}),
-            kDone);
-  EXPECT_EQ(out_, "");
   EXPECT_EQ(Lbctl({"__complete", "real", "add", "x", "y", "--state", "d"}), kDone);
   EXPECT_EQ(out_, "draining\ndown\n");
   EXPECT_EQ(Lbctl({"__complete", "real", "update", "x", "y", "--st"}), kDone);
@@ -773,6 +770,59 @@ TEST_F(LbctlTest, CompletionAsksTheServer) {
   EXPECT_EQ(out_, "drain\n");
   EXPECT_EQ(Lbctl({"__complete", "completion", ""}), kDone);
   EXPECT_EQ(out_, "bash\nzsh\nfish\n");
+}
+
+TEST_F(LbctlTest, RealsAreCompletedWhereverOneIsMeant) {
+  lbd_.vips = Read<v1::ListVipsResponse>(
+      "vips: [{address: 192.0.2.1, port: 80, reals: [{address: 10.0.0.2}, {address: 10.0.0.1}]},"
+      " {address: 192.0.2.2, port: 80, reals: [{address: 10.0.0.2}]}]");
+  lbd_.reals = Read<v1::ListRealsResponse>("reals: [{real: {address: 10.0.0.7}}]");
+  const auto complete = [&](std::vector<const char*> words) {
+    words.insert(words.begin(), {"__complete", "--server", server_.c_str()});
+    words.push_back("");
+    EXPECT_EQ(Lbctl(words), kDone);
+    return out_;
+  };
+  const std::string all = "10.0.0.1\n10.0.0.2\n";
+  EXPECT_EQ(complete({"health", "history"}), all);
+  EXPECT_EQ(complete({"capture", "--real"}), all);
+  EXPECT_EQ(complete({"flow", "purge", "--real"}), all);
+  for (const std::vector<const char*>& words :
+       std::vector<std::vector<const char*>>{{"health", "history", "--vip", "192.0.2.1:80"},
+                                             {"capture", "--vip", "192.0.2.1:80", "--real"},
+                                             {"flow", "purge", "192.0.2.1:80", "--real"},
+                                             {"health", "set", "192.0.2.1:80"},
+                                             {"vip", "update", "192.0.2.1:80", "--real"}}) {
+    lbd_.list_reals.Clear();
+    EXPECT_EQ(complete(words), "10.0.0.7\n") << words[0] << ' ' << words[1];
+    EXPECT_EQ(lbd_.list_reals.vip().address(), "192.0.2.1") << words[0] << ' ' << words[1];
+  }
+  EXPECT_EQ(complete({"health", "history", "--vip", "nonsense"}), "");
+}
+
+TEST_F(LbctlTest, VipsAreCompletedWhereverOneIsMeant) {
+  lbd_.vips = Read<v1::ListVipsResponse>("vips: [{address: 192.0.2.1, port: 80}]");
+  for (const std::vector<const char*>& words :
+       std::vector<std::vector<const char*>>{{"vip", "show"},
+                                             {"real", "list"},
+                                             {"stats"},
+                                             {"health"},
+                                             {"health", "history", "--vip"},
+                                             {"capture", "--vip"},
+                                             {"flow", "list"},
+                                             {"flow", "explain", "198.51.100.7:40000"}}) {
+    std::vector<const char*> line = {"__complete", "--server", server_.c_str()};
+    line.insert(line.end(), words.begin(), words.end());
+    line.push_back("1");
+    EXPECT_EQ(Lbctl(line), kDone);
+    EXPECT_EQ(out_, "192.0.2.1:80/tcp\n") << words[0];
+  }
+  lbd_.vips = Read<v1::ListVipsResponse>(
+      "vips: [{address: 192.0.2.0/24, port: 80}, {address: 192.0.2.1, any_port: true},"
+      " {address: 192.0.2.1, port: 80, last_port: 90},"
+      " {address: 192.0.2.1, port: 53, protocol: tcp_udp}]");
+  EXPECT_EQ(Lbctl({"__complete", "--server", server_.c_str(), "flow", "explain", "x", "1"}), kDone);
+  EXPECT_EQ(out_, "") << "a packet has one destination";
 }
 
 TEST_F(LbctlTest, CompletionSpeaksTlsWhereCommandsDo) {
