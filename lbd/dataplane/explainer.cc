@@ -27,6 +27,9 @@ constexpr std::string_view kShared[] = {"lb_vips",      "lb_wide_vips",  "lb_por
 // Only counted: one entry takes everything.
 constexpr std::string_view kCounters[] = {"lb_counters", "lb_connections", "lb_drops"};
 
+// Copied again when the program is loaded, which takes so long that tokens are due again.
+constexpr std::string_view kRates[] = {"lb_policies", "lb_source_buckets"};
+
 struct Run {
   ProgramRun result;
   uint32_t verdict = LB_FORWARD;
@@ -37,6 +40,14 @@ StatusOr<MappedArray> CopyOf(const MappedArray& table) {
   LB_ASSIGN_OR_RETURN(MappedArray copy, MappedArray::Create(table.name(), table.size_bytes()));
   std::ranges::copy(table.as<uint8_t>(), copy.as<uint8_t>().begin());
   return copy;
+}
+
+void Refresh(std::span<const MappedArray* const> tables,
+             std::span<const MappedArray* const> copies) {
+  for (size_t i = 0; i < tables.size(); ++i) {
+    if (std::ranges::count(kRates, tables[i]->name()) == 0) continue;
+    std::ranges::copy(tables[i]->as<uint8_t>(), copies[i]->as<uint8_t>().begin());
+  }
 }
 
 // The verdict that was counted since `before`, which has all else that was counted before.
@@ -120,6 +131,7 @@ StatusOr<Run> RunOnce(const Forwarder& forwarder, Program::Build build, const Fr
                                       forwarder.probe_path()));
     LB_RETURN_IF_ERROR(OpenPorts(forwarder, program));
     LB_RETURN_IF_ERROR(Remember(program, first));
+    Refresh(forwarder.maps(), tables);
     LB_ASSIGN_OR_RETURN(ProgramRun result, program.TestRun(frame, ifindex));
     return Run{std::move(result), CountedVerdict(before, *verdicts), {}};
   }
@@ -128,6 +140,7 @@ StatusOr<Run> RunOnce(const Forwarder& forwarder, Program::Build build, const Fr
                                            std::nullopt, forwarder.probe_path()));
   LB_RETURN_IF_ERROR(OpenPorts(forwarder, program.program()));
   LB_RETURN_IF_ERROR(Remember(program.program(), first));
+  Refresh(forwarder.maps(), tables);
   LB_ASSIGN_OR_RETURN(ProgramRun result, program.program().TestRun(frame, ifindex));
   Run run{std::move(result), CountedVerdict(before, *verdicts), {}};
   LB_RETURN_IF_ERROR(program.Drain(
