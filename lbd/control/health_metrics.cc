@@ -59,6 +59,9 @@ void CollectChecks(std::span<const health::CheckReport> checks, Samples& samples
     if (check.state != health::State::kUnknown) {
       samples.Add(Metric::kCheckUp, {vip, real, name, port}, check.state == health::State::kUp);
     }
+    if (check.state == health::State::kUp && check.latency_micros) {
+      samples.Add(Metric::kCheckLatency, {vip, real, name, port}, *check.latency_micros / 1e6);
+    }
     samples.Add(Metric::kCheckBlind, {vip, real, name, port}, !check.blind.empty());
   }
 }

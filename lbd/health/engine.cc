@@ -531,6 +531,7 @@ Report Engine::MakeReport(const Scope& scope, Time now) const {
       row.port = task->context->port;
       row.state = task->machine.state();
       row.blind = task->blind;
+      row.latency_micros = task->latencies.LastMicros();
       if (scope.detail >= Detail::kChecks) AddResults(*task, row);
       if (scope.detail == Detail::kHistory && task == member->second->tasks.front()) {
         row.history = member->second->history;

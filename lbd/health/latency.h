@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "lbd/health/time.h"
 
@@ -15,6 +16,12 @@ class LatencyWindow {
   void Add(Duration latency) {
     const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(latency).count();
     samples_[next_++ % kSize] = static_cast<uint32_t>(std::clamp<int64_t>(micros, 0, UINT32_MAX));
+  }
+
+  // That of the last one; empty: there is none.
+  std::optional<uint32_t> LastMicros() const {
+    if (next_ == 0) return std::nullopt;
+    return samples_[(next_ - 1) % kSize];
   }
 
   // The value that `percent` of the samples do not exceed; 0 without any.

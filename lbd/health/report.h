@@ -50,6 +50,7 @@ struct CheckReport {
   uint16_t port = 0;       // that is probed; 0: the check has none
   State state = State::kUnknown;
   std::string blind;  // why nothing can be said at the moment; empty: probing works
+  std::optional<uint32_t> latency_micros;  // of the last successful probe
   // From Detail::kChecks on:
   Time since;             // of the state
   uint32_t in_a_row = 0;  // successes, or failures where the last probe failed

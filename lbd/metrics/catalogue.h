@@ -72,6 +72,8 @@ enum class Type : uint8_t { kCounter, kGauge, kHistogram };
     "one kind and port is KIND-2.")                                                                \
   X(kCheckBlind, "lbd_check_blind", kGauge, "vip,real,check,port",                                 \
     "1: the check can say nothing for a reason on this host, and the state stays as it was.")      \
+  X(kCheckLatency, "lbd_check_latency_seconds", kGauge, "vip,real,check,port",                     \
+    "How long the check's last successful probe took; no sample while the check is not up.")       \
   X(kTransitions, "lbd_health_transitions_total", kCounter, "",                                    \
     "How often reals went up or down by their checks.")                                            \
   X(kProbesStarted, "lbd_probes_started_total", kCounter, "", "Probes that were begun.")           \

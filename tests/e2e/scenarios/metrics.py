@@ -245,6 +245,10 @@ def metrics_of_health():
         }
         seen = {name: samples.get(name) for name in wanted}
         expect(seen == wanted, f"{ {n: v for n, v in seen.items() if v != wanted[n]} } not {wanted}")
+        slow = samples.get(f'lbd_check_latency_seconds{{{web},real="{real2.ip4}",check="http",port="80"}}')
+        expect(slow is not None and 0 < slow < 1 and
+               f'lbd_check_latency_seconds{{{web},real="{real1.ip4}",check="http",port="80"}}' not in samples,
+               f"{slow}")
         found = {labels(sample)["result"]: value for sample, value in samples.items()
                  if sample.startswith("lbd_probe_results_total")}
         expect(found["ok"] >= 4 and found["refused"] >= 4, found)

@@ -156,6 +156,7 @@ TEST_F(MetricsTest, WhatTheProberKnowsIsExported) {
     row.port = 80;
     row.state = state;
     row.blind = blind;
+    row.latency_micros = 1500;
   };
   check("10.0.0.1", health::State::kUp, "");
   check("10.0.0.1", health::State::kDown, "");
@@ -229,6 +230,12 @@ TEST_F(MetricsTest, WhatTheProberKnowsIsExported) {
   }
   EXPECT_THAT(text, Not(HasSubstr(R"(lbd_check_up{vip="192.0.2.1:80/tcp",real="10.0.0.3")")))
       << "nothing is known of it yet";
+  EXPECT_THAT(text, HasSubstr(R"(lbd_check_latency_seconds{vip="192.0.2.1:80/tcp",real="10.0.0.1",)"
+                              R"(check="http",port="80"} 0.0015)"));
+  for (const char* not_up : {R"(real="10.0.0.1",check="http-2")", R"(real="10.0.0.2")"}) {
+    EXPECT_THAT(text, Not(HasSubstr(R"(lbd_check_latency_seconds{vip="192.0.2.1:80/tcp",)" +
+                                    std::string(not_up))));
+  }
   ASSERT_FALSE(checker_->scopes.empty());
   EXPECT_EQ(checker_->scopes.back().detail, health::Detail::kStates) << "what a scrape may cost";
 }

@@ -190,6 +190,20 @@ TEST_F(EngineTest, TheFirstAnswerTakesANewRealIn) {
   EXPECT_EQ(told_[0].reason, "tcp: ok");
 }
 
+TEST_F(EngineTest, TheLatencyIsThatOfTheLastSuccess) {
+  Plan1(model::TcpCheck());
+  const auto latency = [&] { return Look(Detail::kStates).checks.at(0).latency_micros; };
+  EXPECT_FALSE(latency());
+  for (const int millis : {7, 3}) {
+    const Probe syn = NextSyn();
+    Pass(milliseconds(millis));
+    Accept(syn);
+    EXPECT_EQ(latency(), 1000u * millis);
+  }
+  Refuse(NextSyn());
+  EXPECT_EQ(latency(), 3000u);
+}
+
 TEST_F(EngineTest, RefusalsTakeItOutWithTheirReason) {
   Plan1(model::TcpCheck());
   Refuse(NextSyn());
@@ -563,6 +577,7 @@ TEST_F(EngineTest, AReportSaysAsMuchAsItIsAskedFor) {
   ASSERT_THAT(states.checks, SizeIs(2));
   EXPECT_EQ(states.checks[0].state, State::kDown);
   EXPECT_FALSE(states.checks[0].last_at);
+  EXPECT_FALSE(states.checks[0].latency_micros) << "no probe has succeeded";
   const Report checks = Look(Detail::kChecks);
   EXPECT_EQ(checks.checks.at(0).last.reason, "connection refused");
   EXPECT_THAT(checks.checks.at(0).history, IsEmpty());
