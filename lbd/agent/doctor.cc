@@ -3,7 +3,8 @@
 
 #include <fmt/format.h>
 #include <net/if.h>
-#include <net/if_arp.h>
+// Knows types that net/if_arp.h does not; must come after net/if.h.
+#include <linux/if_arp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -18,6 +19,7 @@
 #include "lbd/agent/sysctl_check.h"
 #include "lbd/base/unique_fd.h"
 #include "lbd/dataplane/interface.h"
+#include "lbd/dataplane/nic.h"
 #include "lbd/dataplane/pin_directory.h"
 #include "lbd/dataplane/xdp_link.h"
 
@@ -30,7 +32,21 @@ using dataplane::Level;
 constexpr const char* kSysctls = "/proc/sys/net/ipv4/conf";
 constexpr uint32_t kFull = 1500, kOuterV4 = 20, kOuterV6 = 40;
 
+// Types of the kernel's devices that unwrap: ipip, ip6tnl, sit, gre, ip6gre.
+constexpr int kUnwrapping[] = {ARPHRD_TUNNEL, ARPHRD_TUNNEL6, ARPHRD_SIT, ARPHRD_IPGRE,
+                               ARPHRD_IP6GRE};
+
+bool IsTunnel(const char* name, int type) {
+  // An external gre device has no type of its own; Linux 5.18 and later say what it is.
+  return std::ranges::count(kUnwrapping, type) > 0 ||
+         (type == ARPHRD_NONE && dataplane::ReadNic(name).driver == "gre");
+}
+
 bool IsHost(const IpPrefix& prefix) { return prefix.length() == (prefix.is_v4() ? 32 : 128); }
+
+std::string TextOf(const IpPrefix& prefix) {
+  return IsHost(prefix) ? prefix.address().ToString() : prefix.ToString();
+}
 
 // Nothing where `name` is no tunnel or is down.
 std::optional<RealFacts::TunnelDevice> ReadTunnelDevice(const char* name) {
@@ -39,7 +55,7 @@ std::optional<RealFacts::TunnelDevice> ReadTunnelDevice(const char* name) {
   std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
   if (ioctl(fd.get(), SIOCGIFHWADDR, &request) != 0) return std::nullopt;
   const int type = request.ifr_hwaddr.sa_family;
-  if (type != ARPHRD_TUNNEL && type != ARPHRD_TUNNEL6) return std::nullopt;
+  if (!IsTunnel(name, type)) return std::nullopt;
   if (ioctl(fd.get(), SIOCGIFFLAGS, &request) != 0 || (request.ifr_flags & IFF_UP) == 0) {
     return std::nullopt;
   }
@@ -88,6 +104,12 @@ bool ServesV4(const RealFacts& facts) {
   return std::ranges::any_of(facts.vips, [](const auto& vip) { return vip.prefix.is_v4(); });
 }
 
+std::string VipFlags(const RealFacts& facts) {
+  std::string flags;
+  for (const RealFacts::Vip& vip : facts.vips) flags += " --vip " + TextOf(vip.prefix);
+  return flags;
+}
+
 // What the kernel unwraps arrives once more, from the tunnel device, and is filtered there. Of a
 // device without an address even the loose filter lets nothing pass.
 void ExamineTunnelDevice(const RealFacts::TunnelDevice& device, std::vector<Finding>& out) {
@@ -127,7 +149,7 @@ void ExamineInterface(const RealFacts& facts, const RealFacts::Interface& interf
         fmt::format("nothing unwraps what load balancers send, and {} packets of protocols came "
                     "that nothing handles",
                     facts.unhandled_packets),
-        fmt::format("lbagent --interface {} --vip VIP", name));
+        fmt::format("lbagent --interface {}{}", name, VipFlags(facts)));
   } else {
     add("decapsulation", Level::kOk,
         "nothing unwraps, as is right where this real has encap l2 only; other encaps need lbagent",
@@ -140,8 +162,8 @@ void ExamineInterface(const RealFacts& facts, const RealFacts::Interface& interf
     add("mtu", Level::kWarn,
         fmt::format("{}: encapsulated full packets need {} (IPv6: {})", interface.mtu, v4_need,
                     v6_need),
-        fmt::format("ip link set {} mtu {}, or announce less: ip route change default via GATEWAY "
-                    "advmss {}",
+        fmt::format("ip link set {} mtu {}, or announce less: ip route change $(ip route show "
+                    "default) advmss {}",
                     name, v6_need, interface.mtu - kOuterV6 - 60));
   } else {
     add("mtu", Level::kOk, fmt::format("{}", interface.mtu), "");
@@ -206,7 +228,7 @@ std::vector<Finding> ExamineReal(const RealFacts& facts) {
   std::vector<Finding> out;
   for (const RealFacts::Vip& vip : facts.vips) {
     const bool host = IsHost(vip.prefix);
-    const std::string text = host ? vip.prefix.address().ToString() : vip.prefix.ToString();
+    const std::string text = TextOf(vip.prefix);
     if (vip.local) {
       out.push_back({"vip " + text, Level::kOk, "on lo", ""});
     } else {

@@ -22,7 +22,7 @@ struct RealFacts {
     int arp_announce = 0;
   };
   std::vector<Interface> interfaces;
-  // The kernel's own ipip and ip6tnl devices that are up, and so unwrap.
+  // The kernel's own tunnel devices that are up, and so unwrap.
   struct TunnelDevice {
     std::string name;
     bool has_address = false;  // an IPv4 one

@@ -60,6 +60,37 @@ def kernel_tunnels():
         return received
 
 
+# Devices of the kernel that unwrap, and the encap that they are for.
+UNWRAPPING = {"ipip": "type ipip local {ip4} remote any", "ipip-any": "type ipip external",
+              "sit": "type sit local {ip4} remote any", "ip6tnl": "type ip6tnl mode any external",
+              "gre-any": "type gre external", "ip6gre-any": "type ip6gre external"}
+
+
+@guest_scenario
+def doctor_of_tunnels():
+    """lbagent doctor knows every device of Linux that unwraps; external GRE ones unwrap for VIPs."""
+    with new_lab(reals=1) as lab:
+        (real,) = lab.reals
+        actors.start_nginx(real)
+        real.ip([f"addr add {VIP4}/32 dev lo"])
+        for name, kind in UNWRAPPING.items():
+            real.ip([f"link add {name} {kind.format(ip4=real.ip4)}"])
+            for up in (False, True):
+                real.ip([f"link set {name} {'up' if up else 'down'}"])
+                text = real.run([actors.binary("lbagent"), "doctor", "--interface", "eth0", "--vip",
+                                 VIP4, "--bpffs", actors.agent_pins(real)], check=False).stdout
+                expect(("a tunnel device of the kernel is up" in text) == up, f"{name}, {up}: {text}")
+            real.ip([f"link del {name}"])
+        for name, address in (("gre-any", real.ip4), ("ip6gre-any", real.ip6)):
+            real.ip([f"link add {name} {UNWRAPPING[name]}", f"link set {name} up"])
+            document = config({**vip(VIP4, []), "reals": [{"address": address, "encap": "gre"}]})
+            lab.lbd = start_lbd(lab, document)
+            expect_served(lab, VIP4, REQUESTS)
+            lab.lbd.stop()
+            real.ip([f"link del {name}"])
+        return {"devices": len(UNWRAPPING)}
+
+
 @contextlib.contextmanager
 def _libxdp_pins(lab):
     """libxdp, in lbd and in xdp-loader, keeps its pins on the lab's bpffs."""

@@ -58,7 +58,7 @@ TEST(AgentDoctorTest, EachFaultIsFoundWithItsFix) {
        }},
       {"eth0: link", "ip link set eth0 up", [](RealFacts& f) { f.interfaces[0].up = false; }},
       {"eth0: link", "ip link", [](RealFacts& f) { f.interfaces[0].exists = false; }},
-      {"eth0: decapsulation", "lbagent --interface eth0",
+      {"eth0: decapsulation", "lbagent --interface eth0 --vip 192.0.2.1",
        [](RealFacts& f) {
          f.interfaces[0].unwraps = false;
          f.unhandled_packets = 3;
