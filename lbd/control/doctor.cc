@@ -18,6 +18,14 @@ void Append(std::vector<Finding>& to, std::vector<Finding> findings) {
   std::ranges::move(findings, std::back_inserter(to));
 }
 
+// How a VIP whose reals are all out of service gets one.
+std::string ToActivate(const model::Vip& vip) {
+  const std::string key = vip.key.ToString();
+  return vip.reals.empty()
+             ? fmt::format("lbctl real add {} ADDRESS", key)
+             : fmt::format("lbctl real activate {} {}", key, vip.reals[0].address.ToString());
+}
+
 void ExamineVips(const Snapshot& snapshot, const HealthBook& book, std::vector<Finding>& out) {
   size_t serving = 0;
   for (const dataplane::Service& service : snapshot.services) {
@@ -30,8 +38,7 @@ void ExamineVips(const Snapshot& snapshot, const HealthBook& book, std::vector<F
     out.push_back({"vip", Level::kFail,
                    fmt::format("{} has no usable real: its packets are dropped{}", key,
                                sick == 0 ? "" : fmt::format("; {} are not up", sick)),
-                   sick == 0 ? fmt::format("lbctl vip show {}; lbctl real activate or add", key)
-                             : "lbctl health " + key});
+                   sick == 0 ? ToActivate(service.vip) : "lbctl health " + key});
   }
   if (serving > 0)
     out.push_back({"vip", Level::kOk, fmt::format("{} have usable reals", serving), ""});
@@ -77,7 +84,8 @@ std::vector<Finding> ExamineInterfaces(const model::Settings& settings,
   for (const std::string& name : settings.interfaces) {
     const auto info = dataplane::GetInterface(name);
     if (!info.ok()) {
-      out.push_back({name + ": link", Level::kFail, Message(info.status()), "ip link"});
+      out.push_back({name + ": link", Level::kFail, Message(info.status()),
+                     fmt::format("make {} again, or take it out of interfaces", name)});
       continue;
     }
     Append(out,

@@ -2,8 +2,11 @@
 #include "lbd/dataplane/doctor.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 namespace lb::dataplane {
 namespace {
@@ -48,7 +51,7 @@ void ExamineKernel(const HostFacts& host, Findings& out) {
              "apt install linux-image-amd64, and boot it");
   } else if (version < kManagedNeighbours) {
     out.Warn("kernel", name + " does not keep neighbours fresh by itself; that takes 5.16",
-             "ip neigh replace GATEWAY lladdr MAC dev DEV nud permanent");
+             "boot Linux 5.16 or later");
   } else if (version < kExplains) {
     out.Warn("kernel", name + " cannot explain and capture; that takes 5.18", "");
   } else {
@@ -90,6 +93,9 @@ void ExamineDriver(const InterfaceFacts& interface, const HostFacts& host, model
     out.Warn("xdp mode", "generic, though " + text,
              fmt::format("set xdp_mode: native and read lbd's error; often: ethtool -K {} lro off",
                          name));
+  } else if (generic && native) {
+    out.Warn("xdp mode", "generic, as xdp_mode says: a packet costs several times as much. " + text,
+             "set xdp_mode: native");
   } else if (generic) {
     out.Warn("xdp mode", "generic: a packet costs several times as much. " + text,
              "use a card whose driver has native XDP");
@@ -136,12 +142,18 @@ void ExamineOffloads(const InterfaceFacts& interface, Findings& out) {
   };
   must_be_off("rx-lro", "lro", "merged packets are longer than what may be sent on");
   must_be_off("rx-gro-hw", "rx-gro-hw", "merged packets are longer than what may be sent on");
-  if (nic.driver == "veth" && nic.Has("tx-tcp-segmentation")) {
+  constexpr const char* kLate =
+      "leaves segments and checksums for later, so that lbd sees packets that are too long, or "
+      "without checksum";
+  if (interface.peer.Has("tx-checksum-ip-generic")) {
     any = true;
-    out.Warn("offload",
-             "a veth: what its peer sends may be segmented and checksummed late, so that lbd sees "
-             "packets that are too long, or without checksum",
-             "ethtool -K PEER tx off tso off gso off");
+    out.Warn("offload", fmt::format("its peer {} {}", interface.peer_name, kLate),
+             fmt::format("ethtool -K {} tx off", interface.peer_name));
+  } else if (nic.driver == "veth" && interface.peer_name.empty()) {
+    any = true;
+    out.Ok("offload", fmt::format("its peer is in another network namespace, where lbd does not "
+                                  "see whether it {}; ethtool -K PEER tx off there prevents that",
+                                  kLate));
   }
   if (interface.info.xdp_attached == XdpAttached::kGeneric && nic.Has("rx-gro")) {
     any = true;
@@ -160,15 +172,15 @@ void ExamineQueues(const InterfaceFacts& interface, const HostFacts& host, Findi
     const uint32_t wanted = std::min(host.cpus, nic.max_queues.value_or(host.cpus * 2) / shares);
     if (*nic.rx_queues < wanted) {
       out.Warn("queues", fmt::format("{} receive queues for {} CPUs", *nic.rx_queues, host.cpus),
-               fmt::format("ethtool -L {} combined {}", name, wanted));
+               fmt::format("ethtool -L {} {} {}", name, nic.combined ? "combined" : "rx", wanted));
     } else {
       out.Ok("queues", fmt::format("{} receive queues, {} CPUs", *nic.rx_queues, host.cpus));
     }
-    if (interface.irq_cpus == 1 && *nic.rx_queues > 1) {
+    if (interface.irq_cpus.size() == 1 && *nic.rx_queues > 1) {
       out.Warn("interrupts", "all its interrupts go to one CPU",
-               "start irqbalance, or write /proc/irq/N/smp_affinity_list");
-    } else if (interface.irq_cpus > 1) {
-      out.Ok("interrupts", fmt::format("they go to {} CPUs", interface.irq_cpus));
+               "systemctl enable --now irqbalance");
+    } else if (interface.irq_cpus.size() > 1) {
+      out.Ok("interrupts", fmt::format("they go to {} CPUs", interface.irq_cpus.size()));
     }
   }
   if (nic.rx_ring && *nic.rx_ring < kSmallRing && *nic.rx_ring < *nic.max_rx_ring) {
@@ -179,9 +191,23 @@ void ExamineQueues(const InterfaceFacts& interface, const HostFacts& host, Findi
   } else if (nic.rx_ring) {
     out.Ok("ring", fmt::format("{} receive descriptors", *nic.rx_ring));
   }
-  if (interface.numa_nodes > 1 && interface.numa_node >= 0) {
-    out.Ok("numa", fmt::format("node {}; keep its interrupts there", interface.numa_node));
+}
+
+void ExamineNuma(const InterfaceFacts& interface, Findings& out) {
+  if (interface.numa_nodes < 2 || interface.numa_node < 0) return;
+  std::vector<uint32_t> far;
+  std::ranges::set_difference(interface.irq_cpus, interface.local_cpus, std::back_inserter(far));
+  if (far.empty() || interface.local_cpus.empty()) {
+    out.Ok("numa", fmt::format("node {}", interface.numa_node));
+    return;
   }
+  out.Warn("numa",
+           fmt::format("it is at node {}, and CPUs of another node ({}) take its interrupts: each "
+                       "packet crosses from node to node",
+                       interface.numa_node, fmt::join(far, ",")),
+           fmt::format("for i in $(ls /sys/class/net/{}/device/msi_irqs); do echo {} "
+                       ">/proc/irq/$i/smp_affinity_list; done",
+                       interface.info.name, fmt::join(interface.local_cpus, ",")));
 }
 
 }  // namespace
@@ -230,7 +256,9 @@ std::vector<Finding> ExamineInterface(const InterfaceFacts& interface, const Hos
   if (!info.admin_up) {
     out.Fail("link", "down", fmt::format("ip link set {} up", info.name));
   } else if (!info.running) {
-    out.Fail("link", "no carrier", "look at cable, switch port or peer");
+    out.Fail("link", "no carrier",
+             interface.peer_name.empty() ? "look at cable, switch port or peer"
+                                         : fmt::format("ip link set {} up", interface.peer_name));
   } else {
     out.Ok("link", fmt::format("up, MTU {}", info.mtu));
   }
@@ -238,6 +266,7 @@ std::vector<Finding> ExamineInterface(const InterfaceFacts& interface, const Hos
   ExamineDriver(interface, host, settings.xdp_mode, out);
   ExamineOffloads(interface, out);
   ExamineQueues(interface, host, out);
+  ExamineNuma(interface, out);
   // VIP packets and answers to probes never get as far as this filter, because XDP comes before it;
   // those of the host itself do.
   if (interface.rp_filter == 1 && settings.interfaces.size() > 1) {
@@ -289,7 +318,7 @@ std::vector<Finding> ExamineNextHops(const std::vector<NextHopResult>& next_hops
                          "which costs each of them a packet and a round trip",
                          kClientMtu, need, mtu),
              fmt::format("ip link set {} mtu {} (and on the way), or on the reals: ip route change "
-                         "default via GATEWAY advmss {}",
+                         "$(ip route show default) advmss {}",
                          interface, need, mtu - (need - kClientMtu) - 40));
   }
   return out.Take();

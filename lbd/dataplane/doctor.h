@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,9 +41,12 @@ Finding ExamineDisk(const std::string& directory, uint64_t free_bytes);
 struct InterfaceFacts {
   InterfaceInfo info;
   Nic nic;
-  uint32_t own_program = 0;  // the id of ours; 0: not attached, or not called
-  uint32_t irq_cpus = 0;     // CPUs that take its interrupts; 0: not known
-  int rp_filter = 0;         // in force; 1: strict
+  std::string peer_name;  // of a veth whose other end is in this network namespace
+  Nic peer;
+  uint32_t own_program = 0;       // the id of ours; 0: not attached, or not called
+  std::set<uint32_t> irq_cpus;    // that take its interrupts; empty: not known
+  std::set<uint32_t> local_cpus;  // of its node
+  int rp_filter = 0;              // in force; 1: strict
   int numa_node = -1;
   int numa_nodes = 1;  // of the host
 };

@@ -83,13 +83,21 @@ uint64_t FreeBytes(const std::string& directory) {
 InterfaceFacts ReadInterfaceFacts(const InterfaceInfo& info,
                                   std::span<const Attachment> attachments) {
   const auto own = std::ranges::find(attachments, info.name, &Attachment::interface);
-  return {.info = info,
-          .nic = ReadNic(info.name),
-          .own_program = own == attachments.end() ? 0 : own->program_id,
-          .irq_cpus = CountInterruptCpus(info.name),
-          .rp_filter = ReadRpFilter(info.name),
-          .numa_node = ReadFrom("/sys/class/net/" + info.name + "/device/numa_node", -1),
-          .numa_nodes = CountNumaNodes()};
+  const std::string device = "/sys/class/net/" + info.name + "/device/";
+  InterfaceFacts facts{.info = info,
+                       .nic = ReadNic(info.name),
+                       .own_program = own == attachments.end() ? 0 : own->program_id,
+                       .irq_cpus = InterruptCpus(info.name),
+                       .local_cpus = LocalCpus(info.name),
+                       .rp_filter = ReadRpFilter(info.name),
+                       .numa_node = ReadFrom(device + "numa_node", -1),
+                       .numa_nodes = CountNumaNodes()};
+  if (facts.nic.driver != "veth" || info.link == 0) return facts;
+  if (const auto peer = GetInterface(info.link); peer.ok()) {
+    facts.peer_name = peer->name;
+    facts.peer = ReadNic(peer->name);
+  }
+  return facts;
 }
 
 }  // namespace lb::dataplane

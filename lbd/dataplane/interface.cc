@@ -108,6 +108,9 @@ std::optional<InterfaceInfo> DecodeInterface(const nlmsghdr* message) {
   info.admin_up = (link->ifi_flags & IFF_UP) != 0;
   info.running = (link->ifi_flags & IFF_RUNNING) != 0;
   info.ethernet = link->ifi_type == ARPHRD_ETHER;
+  if (attributes.Get(IFLA_LINK_NETNSID) == nullptr) {
+    info.link = static_cast<int>(attributes.GetU32(IFLA_LINK));
+  }
   if (const nlattr* xdp = attributes.Get(IFLA_XDP)) {
     const NetlinkAttributes nested(xdp);
     info.xdp_attached = AttachedFrom(nested.GetU8(IFLA_XDP_ATTACHED));

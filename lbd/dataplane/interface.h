@@ -25,6 +25,8 @@ struct InterfaceInfo {
   bool admin_up = false;  // ip link set ... up
   bool running = false;   // and has a carrier
   bool ethernet = false;  // its frames have Ethernet headers
+  int link = 0;           // of a veth its other end, of a VLAN its parent; 0: none, or not of this
+                          // network namespace
   XdpAttached xdp_attached = XdpAttached::kNone;
   uint32_t xdp_program_id = 0;
 

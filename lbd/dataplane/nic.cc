@@ -76,6 +76,7 @@ Nic ReadNic(const std::string& interface) {
   if (ethtool.Ask(&channels)) {
     nic.rx_queues = channels.combined_count + channels.rx_count;
     nic.max_queues = std::max(channels.max_combined, channels.max_rx);
+    nic.combined = channels.max_combined > 0;
   }
   ethtool_ringparam ring{};
   ring.cmd = ETHTOOL_GRINGPARAM;

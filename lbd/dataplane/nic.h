@@ -14,6 +14,7 @@ struct Nic {
   std::map<std::string, bool> features;  // as in ethtool -k: "rx-lro", "rx-gro-hw"
   std::optional<uint32_t> rx_queues;     // in use
   std::optional<uint32_t> max_queues;
+  bool combined = true;             // each with one to send
   std::optional<uint32_t> rx_ring;  // descriptors per queue
   std::optional<uint32_t> max_rx_ring;
 

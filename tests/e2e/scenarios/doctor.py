@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts that are broken on purpose, and whether the doctors say so."""
 
+import collections
 import json
 import os
 import signal
 import sys
 import time
 
-from actors import (VIP4, VIP6, agent_pins, binary, config, lbctl, lbd_pins, socket_path, start_agent,
+from actors import (SBIN, VIP4, VIP6, agent_pins, binary, config, lbctl, lbd_pins, socket_path, start_agent,
                     start_lbd, vip, write_config)
 from harness import (both_vips, expect, expect_served, new_lab, scenario, serving_lab,
                      with_both_vips)
@@ -66,8 +67,8 @@ def doctor():
 
         for real in lab.reals:
             lbctl(lab, "real", "update", f"{VIP4}:80/tcp", real.ip4, "--state", "down")
-        expect_finding(lab, before, "vip", "fail", f"lbctl vip show {VIP4}:80/tcp")
-        lbctl(lab, "real", "activate", f"{VIP4}:80/tcp", lab.reals[0].ip4)
+        expect_finding(lab, before, "vip", "fail", f"lbctl real activate {VIP4}:80/tcp ")
+        lbctl(lab, *findings(lab)[0]["vip"][1].split()[1:])
         found += 1
         expect(findings(lab)[0] == before, "the activated real is not noticed")
 
@@ -79,6 +80,109 @@ def doctor():
         expect(done.returncode == 1 and "cannot reach lbd" in done.stdout, done)
         expect("doctor -- FLAGS" in done.stdout, f"the way to learn more is not told: {done}")
         return {"faults": found + 1}
+
+
+# One way to break an interface of lbd, what the doctor makes of it, and what mends it: without any
+# what the doctor says.
+Fault = collections.namedtuple("Fault", "harm check level fix mend", defaults=[None])
+
+
+@scenario
+def doctor_of_interfaces():
+    """Each fault of an interface is found, and goes away by the command that lbctl doctor prints."""
+    with with_both_vips() as lab:
+        lb, reals = lab.lb, [real.ip4 for real in lab.reals]
+
+        def add_eth1(queues=4):
+            """A veth of several queues, whose other end is here, too."""
+            lb.ip([f"link add eth1 numrxqueues {queues} numtxqueues 1 type veth peer name peer1 "
+                   f"numtxqueues {queues} numrxqueues {queues}", "link set eth1 up",
+                   "link set peer1 up"])
+            lb.run(["ethtool", "-K", "peer1", "tx", "off"])
+
+        def apply_config(interfaces=("eth0", "eth1"), vips=(vip(VIP4, reals),), **settings):
+            lbctl(lab, "config", "apply",
+                  write_config(lab, config(*vips, interfaces=interfaces, **settings), "new.yaml"))
+
+        def restart():
+            """What `systemctl restart lbd` does."""
+            lab.lbd.stop()
+            lab.lbd = start_lbd(lab, (lab.dir / "new.yaml").read_text())
+
+        def detach(device="eth1"):
+            run(["bpftool", "link", "detach", "pinned", lbd_pins(lab) / f"link_{device}"], env=SBIN)
+
+        def replace_program():
+            detach()
+            lab.attach_pass(lb, "eth1")
+
+        def delete_eth1():
+            lb.ip(["link del eth1"])
+
+        def use_one_queue():
+            lb.run(["ethtool", "-L", "peer1", "tx", "1"])
+            lb.run(["ethtool", "-L", "eth1", "rx", "1"])
+
+        def merge_generic():
+            apply_config(xdp_mode="generic")
+            lb.run(["ethtool", "-K", "eth1", "gro", "on"])
+
+        def split_native():
+            lb.run(new()["eth1: offload"][1].split())
+            wait_until(lambda: "eth1: offload" not in new(), 5, "packets are not merged any more")
+            apply_config(xdp_mode="native")
+
+        def go_generic():
+            """The kernel refuses a native program where the peer sends by more queues."""
+            apply_config(["eth0"])
+            delete_eth1()
+            add_eth1()
+            lb.run(["ethtool", "-L", "eth1", "rx", "1"])
+            apply_config(xdp_mode="auto")
+
+        def go_native():
+            apply_config(["eth0"])
+            lb.run(["ethtool", "-L", "eth1", "rx", "4"])
+            apply_config()
+
+        faults = [
+            Fault(lambda: lb.ip(["link set eth1 down"]), "eth1: link", "fail", "ip link set eth1 up"),
+            Fault(lambda: lb.ip(["link set peer1 down"]), "eth1: link", "fail", "ip link set peer1 up"),
+            Fault(delete_eth1, "eth1: link", "fail", "make eth1 again", add_eth1),
+            Fault(detach, "eth1: program", "fail", "systemctl restart lbd", restart),
+            Fault(replace_program, "eth1: program", "fail", "ip link set dev eth1 xdpdrv off"),
+            Fault(lambda: lb.run(["ethtool", "-K", "peer1", "tx", "on"]), "eth1: offload", "warn",
+                  "ethtool -K peer1 tx off"),
+            Fault(use_one_queue, "eth1: queues", "warn", "ethtool -L eth1 rx "),
+            Fault(lambda: apply_config(xdp_mode="generic"), "eth1: xdp mode", "warn",
+                  "set xdp_mode: native", lambda: apply_config(xdp_mode="native")),
+            Fault(lambda: apply_config(vips=()), "configuration", "warn", "lbctl vip add",
+                  apply_config),
+            Fault(lambda: apply_config([]), "configuration", "fail", "set interfaces", apply_config),
+            Fault(merge_generic, "eth1: offload", "warn", "ethtool -K eth1 gro off", split_native),
+            Fault(go_generic, "eth1: xdp mode", "warn", "read lbd's error", go_native),
+        ]
+        add_eth1()
+        apply_config()
+        before = findings(lab)[0]
+        expect(not any(check.startswith("eth1") for check in before), before)
+
+        def new():
+            now = findings(lab)[0]
+            return {check: found for check, found in now.items() if before.get(check) != found}
+
+        for fault in faults:
+            fault.harm()
+            wait_until(lambda f=fault: f.check in new(), 5, f"{fault.check} is found")
+            level, fix = new()[fault.check]
+            expect(level == fault.level and fault.fix in fix, f"{fault.check}: {level} {fix!r}")
+            if fault.mend:
+                fault.mend()
+            else:
+                lb.run(fix.split())
+            wait_until(lambda: not new(), 10, f"{fault.check} goes away by: {fix}; left: {new()}")
+        expect_served(lab, VIP4)
+        return {"faults": len(faults)}
 
 
 SQUAT = """
@@ -143,7 +247,7 @@ def doctor_without_lbd():
             expect_found("configuration", "fail", f"{file}:2:", f"lbd --check {file}")
             expect_no_start(f"{file}:2:")
             write_config(lab, good | {"interfaces": ["eth9"]})
-            expect_found("eth9: link", "fail", "does not exist; there are ", "ip link")
+            expect_found("eth9: link", "fail", "does not exist; there are ", "make eth9 again")
             expect_no_start("does not exist; there are ")
             write_config(lab, good)
 

@@ -35,7 +35,7 @@ InterfaceFacts GoodInterface() {
                   .rx_ring = 1024,
                   .max_rx_ring = 8192},
           .own_program = 7,
-          .irq_cpus = 4};
+          .irq_cpus = {0, 1, 2, 3}};
 }
 
 model::Settings Wanted() {
@@ -109,6 +109,11 @@ TEST(DoctorTest, EachFaultOfAnInterfaceIsFoundWithItsFix) {
        [](InterfaceFacts& eth0) { eth0.info.admin_up = false; }},
       {"eth0: link", Level::kFail, "cable",
        [](InterfaceFacts& eth0) { eth0.info.running = false; }},
+      {"eth0: link", Level::kFail, "ip link set eth9 up",
+       [](InterfaceFacts& eth0) {
+         eth0.info.running = false;
+         eth0.peer_name = "eth9";
+       }},
       {"eth0: program", Level::kFail, "systemctl restart lbd",
        [](InterfaceFacts& eth0) { eth0.own_program = eth0.info.xdp_program_id = 0; }},
       {"eth0: program", Level::kFail, "ip link set dev eth0 xdpdrv off",
@@ -126,13 +131,19 @@ TEST(DoctorTest, EachFaultOfAnInterfaceIsFoundWithItsFix) {
        [](InterfaceFacts& eth0) { eth0.nic.features["rx-lro"] = true; }},
       {"eth0: offload", Level::kFail, "ethtool -K eth0 rx-gro-hw off",
        [](InterfaceFacts& eth0) { eth0.nic.features["rx-gro-hw"] = true; }},
-      {"eth0: offload", Level::kWarn, "ethtool -K PEER tx off",
+      {"eth0: offload", Level::kWarn, "ethtool -K eth9 tx off",
        [](InterfaceFacts& eth0) {
          eth0.nic.driver = "veth";
-         eth0.nic.features["tx-tcp-segmentation"] = true;
+         eth0.peer_name = "eth9";
+         eth0.peer.features["tx-checksum-ip-generic"] = true;
        }},
       {"eth0: queues", Level::kWarn, "ethtool -L eth0 combined 4",
        [](InterfaceFacts& eth0) { eth0.nic.rx_queues = 1; }},
+      {"eth0: queues", Level::kWarn, "ethtool -L eth0 rx 4",
+       [](InterfaceFacts& eth0) {
+         eth0.nic.rx_queues = 1;
+         eth0.nic.combined = false;
+       }},
       {"eth0: queues", Level::kWarn, "ethtool -L eth0 combined 3",
        [](InterfaceFacts& eth0) {
          eth0.nic.driver = "ena";
@@ -140,7 +151,7 @@ TEST(DoctorTest, EachFaultOfAnInterfaceIsFoundWithItsFix) {
          eth0.nic.max_queues = 6;
        }},
       {"eth0: interrupts", Level::kWarn, "irqbalance",
-       [](InterfaceFacts& eth0) { eth0.irq_cpus = 1; }},
+       [](InterfaceFacts& eth0) { eth0.irq_cpus = {3}; }},
       {"eth0: ring", Level::kWarn, "ethtool -G eth0 rx 4096",
        [](InterfaceFacts& eth0) { eth0.nic.rx_ring = 256; }},
   };
@@ -153,6 +164,50 @@ TEST(DoctorTest, EachFaultOfAnInterfaceIsFoundWithItsFix) {
     EXPECT_EQ(bad[0].level, test.level) << test.check;
     EXPECT_THAT(bad[0].fix, HasSubstr(test.fix)) << test.check;
   }
+}
+
+TEST(DoctorTest, AGenericProgramSeesMergedPackets) {
+  InterfaceFacts interface = GoodInterface();
+  interface.nic.features["rx-gro"] = true;
+  interface.info.xdp_attached = XdpAttached::kGeneric;
+  model::Settings settings = Wanted();
+  settings.xdp_mode = model::XdpMode::kGeneric;
+  const auto bad = Bad(ExamineInterface(interface, GoodHost(), settings));
+  ASSERT_EQ(bad.size(), 2u);
+  EXPECT_EQ(bad[0].check, "eth0: xdp mode");
+  EXPECT_EQ(bad[0].fix, "set xdp_mode: native");
+  EXPECT_EQ(bad[1].check, "eth0: offload");
+  EXPECT_EQ(bad[1].fix, "ethtool -K eth0 gro off");
+}
+
+TEST(DoctorTest, InterruptsBelongToTheNodeOfTheCard) {
+  InterfaceFacts interface = GoodInterface();
+  interface.numa_nodes = 2;
+  interface.numa_node = 1;
+  interface.local_cpus = {2, 3, 6, 7};
+  interface.irq_cpus = {0, 2, 3, 5};
+  const auto bad = Bad(ExamineInterface(interface, GoodHost(), Wanted()));
+  ASSERT_EQ(bad.size(), 1u);
+  EXPECT_EQ(bad[0].check, "eth0: numa");
+  EXPECT_EQ(bad[0].level, Level::kWarn);
+  EXPECT_THAT(bad[0].message, HasSubstr("at node 1, and CPUs of another node (0,5) take"));
+  EXPECT_EQ(bad[0].fix,
+            "for i in $(ls /sys/class/net/eth0/device/msi_irqs); do echo 2,3,6,7 "
+            ">/proc/irq/$i/smp_affinity_list; done");
+  const auto is_fine = [&] {
+    return Bad(ExamineInterface(interface, GoodHost(), Wanted())).empty();
+  };
+  interface.irq_cpus = {3, 6};
+  EXPECT_TRUE(is_fine());
+  interface.irq_cpus = {0, 1};
+  interface.local_cpus = {};
+  EXPECT_TRUE(is_fine()) << "nothing is known";
+  interface.local_cpus = {2, 3, 6, 7};
+  interface.numa_node = -1;
+  EXPECT_TRUE(is_fine()) << "it is at no node";
+  interface.numa_node = 0;
+  interface.numa_nodes = 1;
+  EXPECT_TRUE(is_fine()) << "there is one node";
 }
 
 TEST(DoctorTest, AProgramThatAnotherCallsIsNotTheOneThatIsAttached) {

@@ -2,16 +2,21 @@
 #include "lbd/dataplane/interrupts.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace lb::dataplane {
 namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 // Stands in for /proc and /sys of a host of four CPUs.
 class InterruptsTest : public ::testing::Test {
@@ -39,9 +44,12 @@ class InterruptsTest : public ::testing::Test {
       std::ofstream(fmt::format("{}/msi_irqs/{}", function, number)) << "msix\n";
     }
   }
-  uint32_t Count(const std::string& interface) { return CountInterruptCpus(interface, root_); }
+  std::set<uint32_t> Cpus(const std::string& interface) { return InterruptCpus(interface, root_); }
+  std::set<uint32_t> Local(const std::string& interface, const std::string& list) {
+    std::ofstream(root_ + "/sys/class/net/" + interface + "/device/local_cpulist") << list;
+    return LocalCpus(interface, root_);
+  }
 
- private:
   std::string root_;
 };
 
@@ -57,8 +65,8 @@ TEST_F(InterruptsTest, AreFoundByNumberWhateverTheirName) {
       "mlx5_comp0@pci:0000:5e:00.0\n");
   Device("eth0", "", {40, 141});
   Device("eth1", "", {42});
-  EXPECT_EQ(Count("eth0"), 2u);
-  EXPECT_EQ(Count("eth1"), 1u);
+  EXPECT_THAT(Cpus("eth0"), ElementsAre(0, 1));
+  EXPECT_THAT(Cpus("eth1"), ElementsAre(2));
 }
 
 TEST_F(InterruptsTest, OfVirtioAreThoseOfThePciFunctionAboveIt) {
@@ -70,7 +78,7 @@ TEST_F(InterruptsTest, OfVirtioAreThoseOfThePciFunctionAboveIt) {
       " 41:     14331          0          0          0   PCI-MSIX-0000:00:04.0   1-edge   "
       "virtio3-rx\n");
   Device("eth0", "/virtio2", {38, 39});
-  EXPECT_EQ(Count("eth0"), 1u);
+  EXPECT_THAT(Cpus("eth0"), ElementsAre(1));
 }
 
 TEST_F(InterruptsTest, AreFoundByNameWhereThereIsNoNumber) {
@@ -79,9 +87,9 @@ TEST_F(InterruptsTest, AreFoundByNameWhereThereIsNoNumber) {
       " 41:         0       1000          0          0   ITS-MSI 2-edge   i40e-eth1-TxRx-1\n"
       " 42:         0          0       1000          0   ITS-MSI 3-edge   eth10-rx-0\n"
       " 43:         0          0          0       1000   ITS-MSI 4-edge   veth1-rx-0\n");
-  EXPECT_EQ(Count("eth1"), 2u);
-  EXPECT_EQ(Count("eth10"), 1u);
-  EXPECT_EQ(Count("eth2"), 0u);
+  EXPECT_THAT(Cpus("eth1"), ElementsAre(0, 1));
+  EXPECT_THAT(Cpus("eth10"), ElementsAre(2));
+  EXPECT_THAT(Cpus("eth2"), IsEmpty());
 }
 
 TEST_F(InterruptsTest, AFewOfAMailboxAreNoLoad) {
@@ -89,13 +97,40 @@ TEST_F(InterruptsTest, AFewOfAMailboxAreNoLoad) {
       " 40:    100000          0          0          0   PCI-MSIX   1-edge   mlx5_comp0\n"
       " 41:         0          7          0          0   PCI-MSIX   0-edge   mlx5_async0\n");
   Device("eth0", "", {40, 41});
-  EXPECT_EQ(Count("eth0"), 1u);
+  EXPECT_THAT(Cpus("eth0"), ElementsAre(0));
+}
+
+TEST_F(InterruptsTest, GoWhereTheyAreBoundToNow) {
+  Lines(
+      " 40:      1000          0          0          0   PCI-MSIX   1-edge   mlx5_comp0\n"
+      " 41:         0       1000          0          0   PCI-MSIX   2-edge   mlx5_comp1\n"
+      " 42:         1          0          0          0   PCI-MSIX   0-edge   mlx5_async0\n");
+  Device("eth0", "", {40, 41, 42});
+  for (const auto& [number, cpus] : {std::pair("40", "2-3\n"), std::pair("42", "0\n")}) {
+    const std::string directory = fmt::format("{}/proc/irq/{}", root_, number);
+    std::filesystem::create_directories(directory);
+    std::ofstream(directory + "/effective_affinity_list") << cpus;
+  }
+  EXPECT_THAT(Cpus("eth0"), ElementsAre(1, 2, 3));
+}
+
+TEST_F(InterruptsTest, OfCpusThatAreOfflineThereIsNoColumn) {
+  std::ofstream(root_ + "/proc/interrupts") << "            CPU0       CPU2       CPU11\n"
+                                            << " 40:      0       1000       1000   eth0-rx-0\n";
+  EXPECT_THAT(Cpus("eth0"), ElementsAre(2, 11));
+}
+
+TEST_F(InterruptsTest, LocalCpusAreThoseOfTheNode) {
+  Device("eth0", "", {40});
+  EXPECT_THAT(Local("eth0", "0-2,8-9,16\n"), ElementsAre(0, 1, 2, 8, 9, 16));
+  EXPECT_THAT(Local("eth0", "\n"), IsEmpty());
+  EXPECT_THAT(LocalCpus("eth1"), IsEmpty());
 }
 
 TEST_F(InterruptsTest, WithoutAnyNothingIsKnown) {
-  EXPECT_EQ(Count("eth0"), 0u);
+  EXPECT_THAT(Cpus("eth0"), IsEmpty());
   Lines(" 40:         0          0          0          0   PCI-MSIX   1-edge   eth0-rx-0\n");
-  EXPECT_EQ(Count("eth0"), 0u);
+  EXPECT_THAT(Cpus("eth0"), IsEmpty());
 }
 
 }  // namespace
