@@ -33,6 +33,8 @@ class Client {
   void Cancel();
 
   const std::string& server() const { return server_; }
+  // Whether lbd is on this host, as far as the address says.
+  bool is_local() const { return server_.starts_with("unix:"); }
 
   StatusOr<v1::ApplyConfigResponse> Call(const v1::ApplyConfigRequest& request);
   StatusOr<v1::ConfirmConfigResponse> Call(const v1::ConfirmConfigRequest& request);

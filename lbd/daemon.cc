@@ -71,7 +71,9 @@ std::optional<gid_t> GroupOf(const std::string& name) {
 
 // Everything about the API that needs more of root than what lbd keeps.
 StatusOr<api::ServerOptions> OpenApi(const Options& options) {
-  api::ServerOptions server{.version = LBD_VERSION, .audit_log = options.audit_log};
+  api::ServerOptions server{.version = LBD_VERSION,
+                            .audit_log = options.audit_log,
+                            .metrics_listen = options.metrics_listen};
   LB_ASSIGN_OR_RETURN(const std::string path, api::UnixPath(options.listen));
   const gid_t socket_group = GroupOf(options.socket_group).value_or(getegid());
   LB_ASSIGN_OR_RETURN(api::Listener local, api::BindUnix(path, socket_group));

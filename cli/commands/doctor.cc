@@ -39,8 +39,6 @@ Cell LevelCell(Level level) {
   }
 }
 
-bool IsOfThisHost(const std::string& server) { return server.starts_with("unix:"); }
-
 }  // namespace
 
 v1::DoctorResponse Examine(const Session& session, const std::vector<std::string>& lbd_flags) {
@@ -49,8 +47,9 @@ v1::DoctorResponse Examine(const Session& session, const std::vector<std::string
   if (!status.ok()) {
     Add(response, "lbd", v1::Finding::LEVEL_FAIL, Message(status.status()),
         "systemctl status lbd; journalctl -u lbd");
-    const std::string& server = session.client.server();
-    if (IsOfThisHost(server)) response.MergeFrom(ExamineHere(FindLbd(), server, lbd_flags));
+    if (session.client.is_local()) {
+      response.MergeFrom(ExamineHere(FindLbd(), session.client.server(), lbd_flags));
+    }
     return response;
   }
   Add(response, "lbd", v1::Finding::LEVEL_OK, "answers at " + session.client.server(), "");

@@ -48,6 +48,9 @@ Table Summary(const v1::GetStatusResponse& status) {
                                                    HumanCount(status.reals()), HumanCount(down)),
                                        Colour::kRed)});
   table.Add({"Probing", status.probing()});
+  if (!status.metrics_listen().empty()) {
+    table.Add({"Metrics", fmt::format("http://{}/metrics", status.metrics_listen())});
+  }
   table.Add({"Memory", fmt::format("{} BPF maps, {} resident", HumanBytes(status.map_bytes()),
                                    HumanBytes(status.resident_bytes()))});
   return table;

@@ -59,6 +59,7 @@ class Bundle {
     Ask("verdicts.yaml", v1::ListVerdictsRequest());
     Write("doctor.yaml", config::FormatYaml(Examine(session_, {}), config::Fields::kAll));
     Events();
+    Metrics();
     Write("versions.txt", fmt::format("lbctl {}\n", kVersion));
     const std::pair<const char*, std::vector<std::string>> commands[] = {
         {"uname.txt", {"uname", "-a"}},
@@ -69,14 +70,16 @@ class Bundle {
         {"bpf_net.txt", {"bpftool", "net", "show"}},
         {"log.txt", {"journalctl", "-u", "lbd", "-n", "2000", "--no-pager"}},
     };
-    for (const auto& [file, command] : commands) {
-      const Ran ran = RunProgram(command, Errors::kToOutput);
-      Write(file,
-            ran.code >= 0 ? ran.output : fmt::format("{} cannot be run here\n", command.front()));
-    }
+    for (const auto& [file, command] : commands) Run(file, command);
   }
 
  private:
+  void Run(const char* file, const std::vector<std::string>& command) const {
+    const Ran ran = RunProgram(command, Errors::kToOutput);
+    Write(file,
+          ran.code >= 0 ? ran.output : fmt::format("{} cannot be run here\n", command.front()));
+  }
+
   void Write(const std::string& file, const std::string& text) const {
     std::ofstream(directory_ / file, std::ios::binary) << text;
   }
@@ -100,6 +103,19 @@ class Bundle {
           return !response.caught_up();
         });
     Write("events.yaml", status.ok() ? text : text + Message(status) + "\n");
+  }
+
+  // What Prometheus gets, where lbd is on this host.
+  void Metrics() const {
+    const char* const file = "metrics.txt";
+    const auto status = session_.client.GetBriefStatus();
+    if (!status.ok()) return Write(file, Message(status.status()) + "\n");
+    if (status->metrics_listen().empty()) return Write(file, "lbd has no --metrics_listen\n");
+    const std::string url = fmt::format("http://{}/metrics", status->metrics_listen());
+    if (!session_.client.is_local()) {
+      return Write(file, fmt::format("{} is that of another host\n", url));
+    }
+    Run(file, {"curl", "-sSg", "--noproxy", "*", "--max-time", "10", url});
   }
 
   const Session& session_;

@@ -49,9 +49,10 @@ class GuardedService final : public LoadBalancerService {
  public:
   // `peers` and `audit` outlive this.
   GuardedService(control::Controller& controller, std::string version, ConfigReader read_config,
-                 Checks checks, const Peers& peers, const AuditLog& audit)
+                 Checks checks, std::string metrics_listen, const Peers& peers,
+                 const AuditLog& audit)
       : LoadBalancerService(controller, std::move(version), std::move(read_config),
-                            std::move(checks)),
+                            std::move(checks), std::move(metrics_listen)),
         peers_(peers),
         audit_(audit) {}
 

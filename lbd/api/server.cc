@@ -66,7 +66,7 @@ struct Server::Impl {
         peers(std::move(options.roles)),
         audit(std::move(log)),
         service(controller, options.version, std::move(options.read_config),
-                std::move(options.checks), peers, audit) {}
+                std::move(options.checks), std::move(options.metrics_listen), peers, audit) {}
 
   // Who is at the other end of a connection without TLS.
   Peer Identify(int fd, Transport transport) const {

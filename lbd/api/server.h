@@ -31,6 +31,7 @@ struct ServerOptions {
   std::vector<Listener> listeners;
   std::optional<TlsOptions> tls;  // of listeners that are for TLS
   LoadBalancerService::Checks checks = nullptr;
+  std::string metrics_listen;    // for the status; empty: nowhere
   CallMetrics* calls = nullptr;  // told of each call; outlives the server
 };
 

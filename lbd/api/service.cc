@@ -59,11 +59,13 @@ dataplane::VipCounters CountersOf(const dataplane::Stats& stats, const model::Vi
 }  // namespace
 
 LoadBalancerService::LoadBalancerService(control::Controller& controller, std::string version,
-                                         ConfigReader read_config, Checks checks)
+                                         ConfigReader read_config, Checks checks,
+                                         std::string metrics_listen)
     : controller_(controller),
       version_(std::move(version)),
       read_config_(std::move(read_config)),
-      checks_(std::move(checks)) {}
+      checks_(std::move(checks)),
+      metrics_listen_(std::move(metrics_listen)) {}
 
 grpc::Status LoadBalancerService::AddVip(grpc::ServerContext* context,
                                          const v1::AddVipRequest* request,
@@ -149,6 +151,7 @@ grpc::Status LoadBalancerService::GetStatus(grpc::ServerContext*,
   const auto now = steady_clock::now();
   const model::Config& config = snapshot->config;
   response->set_version(version_);
+  response->set_metrics_listen(metrics_listen_);
   response->set_kernel(KernelRelease());
   response->set_uptime_seconds(duration_cast<seconds>(now - started_at_).count());
   response->set_generation(snapshot->generation);

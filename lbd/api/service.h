@@ -20,9 +20,9 @@ class LoadBalancerService : public v1::LoadBalancer::Service {
   // What the doctor looks at besides the control thread and the kernel.
   using Checks = std::function<std::vector<dataplane::Finding>()>;
 
-  // `controller` outlives this; `checks` may be null.
+  // `controller` outlives this; `checks` may be null. `metrics_listen`: for the status.
   LoadBalancerService(control::Controller& controller, std::string version,
-                      ConfigReader read_config, Checks checks);
+                      ConfigReader read_config, Checks checks, std::string metrics_listen = "");
 
   grpc::Status ApplyConfig(grpc::ServerContext* context, const v1::ApplyConfigRequest* request,
                            v1::ApplyConfigResponse* response) override;
@@ -95,6 +95,7 @@ class LoadBalancerService : public v1::LoadBalancer::Service {
   std::string version_;
   ConfigReader read_config_;  // may be null
   Checks checks_;             // may be null
+  std::string metrics_listen_;
   std::chrono::steady_clock::time_point started_at_ = std::chrono::steady_clock::now();
 };
 

@@ -296,4 +296,6 @@ def completion():
         text = run(["tar", "-xzOf", bundle]).stdout
         expect("hash_key: " not in text.replace("hash_key: ''", "").replace('hash_key: ""', ""),
                "the bundle has the key")
+        metrics = run(["tar", "-xzOf", bundle, "lbd-support/metrics.txt"]).stdout
+        expect("\nlbd_build_info{" in metrics, metrics)
         return {"shells": 3}

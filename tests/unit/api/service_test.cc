@@ -60,7 +60,8 @@ class ServiceTest : public ::testing::Test {
     stub_ = v1::LoadBalancer::NewStub(channel_);
   }
   StatusOr<std::unique_ptr<Server>> Start(const std::string& version) {
-    ServerOptions options{.version = version, .audit_log = directory_ + "/audit"};
+    ServerOptions options{
+        .version = version, .audit_log = directory_ + "/audit", .metrics_listen = "127.0.0.1:9188"};
     std::filesystem::create_directories(directory_);
     LB_ASSIGN_OR_RETURN(Listener listener,
                         BindUnix(address_.substr(std::string_view("unix:").size()), getegid()));
@@ -347,6 +348,7 @@ TEST_F(ServiceTest, StatusSaysWhatIsWrong) {
   EXPECT_EQ(status.vips(), 1u);
   EXPECT_EQ(status.reals(), 1u);
   EXPECT_EQ(status.map_bytes(), 4096u);
+  EXPECT_EQ(status.metrics_listen(), "127.0.0.1:9188");
   EXPECT_GT(status.resident_bytes(), 1u << 20);
   EXPECT_EQ(status.attachments(0).interface(), "eth0");
   EXPECT_EQ(status.next_hops(0).problem(), "no route");

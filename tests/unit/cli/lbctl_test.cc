@@ -375,6 +375,7 @@ TEST_F(LbctlTest, StatusSaysWhatIsWrong) {
 version: 0.1.0
 kernel: 6.1.0
 uptime_seconds: 3725
+metrics_listen: 127.0.0.1:9188
 generation: 5
 config_age_seconds: 65
 attachments: [{interface: eth0, mode: native, attach: chained, program_id: 12, link_up: true}]
@@ -398,6 +399,7 @@ warnings: ["the hash key is the public default; set hash_key"]
             "VIPs           3, 1 without a usable real\n"
             "Reals          12, 2 down by their checks\n"
             "Probing        af_xdp in copy mode, 4 queues\n"
+            "Metrics        http://127.0.0.1:9188/metrics\n"
             "Memory         3.0 MiB BPF maps, 20.0 MiB resident\n"
             "\n"
             "INTERFACE  MODE    ATTACH   LINK  PROGRAM\n"

@@ -94,6 +94,10 @@ TEST_F(SeeTest, TheSupportBundleHasHealthAndRevisions) {
   };
   EXPECT_THAT(member("health.yaml"), HasSubstr("probing: true"));
   EXPECT_THAT(member("revisions.yaml"), HasSubstr("generation: 41"));
+  EXPECT_EQ(member("metrics.txt"), "lbd has no --metrics_listen\n");
+  lbd_.status.set_metrics_listen("127.0.0.1:1");
+  EXPECT_EQ(Lbctl({"support-bundle", file.c_str()}), kDone) << err_;
+  EXPECT_THAT(member("metrics.txt"), HasSubstr("curl")) << "asked, in vain";
   std::filesystem::remove(file);
 }
 
