@@ -9,7 +9,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -49,11 +48,12 @@ std::optional<Process> FindProcess(pid_t id) {
   std::istringstream fields(stat.substr(end + 1));
   std::string skipped;
   for (int field = 3; field < 22; ++field) fields >> skipped;
-  uint64_t ticks = 0;
+  double ticks = 0;
   fields >> ticks;
+  const std::chrono::duration<double> since_boot(ticks / sysconf(_SC_CLK_TCK));
   return Process{id, stat.substr(begin + 1, end - begin - 1),
                  system_clock::from_time_t(BootTime()) +
-                     std::chrono::seconds(ticks / static_cast<uint64_t>(sysconf(_SC_CLK_TCK)))};
+                     std::chrono::duration_cast<system_clock::duration>(since_boot)};
 }
 
 std::optional<Process> ServerOf(const std::string& socket_path) {

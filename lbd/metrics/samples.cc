@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include <cassert>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <utility>
+
+#include "lbd/base/process.h"
 
 namespace lb::metrics {
 namespace {
@@ -33,21 +36,10 @@ std::string_view TakeName(std::string_view& names) {
   return name;
 }
 
-// Unix time at which the process started, from its age in clock ticks since boot.
+// Unix time; 0 where /proc does not tell.
 double StartTime() {
-  std::ifstream stat("/proc/self/stat");
-  std::string text;
-  std::getline(stat, text);
-  text.erase(0, text.rfind(')') + 2);
-  size_t at = 0;
-  for (int field = 3; field < 22 && at != std::string::npos; ++field) at = text.find(' ', at) + 1;
-  const double since_boot = std::strtod(text.c_str() + at, nullptr) / sysconf(_SC_CLK_TCK);
-  std::ifstream boot("/proc/stat");
-  for (std::string word; boot >> word;) {
-    double seconds = 0;
-    if (word == "btime" && boot >> seconds) return seconds + since_boot;
-  }
-  return since_boot;
+  const auto self = FindProcess(getpid());
+  return self ? std::chrono::duration<double>(self->since.time_since_epoch()).count() : 0;
 }
 
 }  // namespace
